@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* heap.h - the heap as the other rooms see it, with the fast paths inline. */
+#ifndef HG_HEAP_HEAP_H
+#define HG_HEAP_HEAP_H
+
+#include "heap/types.h"
+
+/* A thread's heap.  Only its thread touches it, but for `mail`. */
+struct heap {
+    struct pool *pool[SMALL_CLASSES]; /* where the next block comes from; `free` may
+                                         be NULL, which leads to the slow path */
+    /* More follows in heap.c's own structure, of which this is the beginning. */
+};
+
+extern struct heap_space heap_space;
+extern __thread struct heap *heap_mine __attribute__((tls_model("initial-exec")));
+
+/*
+ * heap_mine is never NULL: a thread that has not allocated yet points to a
+ * shared heap all of whose pools are one that is always exhausted, so the fast
+ * paths need no test for it.
+ */
+
+static inline struct pool *heap_pool_at(size_t offset)
+{
+    return (struct pool *)(heap_space.base - DESCRIPTOR_WINDOW) + (offset >> SLOT_SHIFT);
+}
+
+/* The index of a block within its pool of one slot; `offset` is from the window's base. */
+static inline uint32_t heap_block_index(const struct pool *pool, size_t offset)
+{
+    uint64_t within = offset & (SLOT_BYTES - 1);
+    return (uint32_t)(within * pool->reciprocal >> 32);
+}
+
+static inline unsigned heap_small_class(size_t bytes) /* 1..SMALL_MAX */
+{
+    return (unsigned)((bytes - 1) / BLOCK_ALIGN);
+}
+
+static inline size_t heap_small_bytes(unsigned class)
+{
+    return (size_t)(class + 1) * BLOCK_ALIGN;
+}
+
+/*
+ * Take a block of a small class, or NULL: then call heap_alloc_slow().  The
+ * block's pool goes to *pool.
+ */
+static inline void *heap_alloc_fast(unsigned class, struct pool **pool)
+{
+    struct pool *p = heap_mine->pool[class];
+    void *block = p->free;
+    if (__builtin_expect(block == NULL, 0))
+        return NULL;
+    p->free = *(void **)block;
+    p->used++;
+    *pool = p;
+    return block;
+}
+
+/*
+ * The pool of `block` if its owner, this thread, may free it by
+ * heap_free_fast(); else NULL.  *offset is set if the block lies in the window.
+ */
+static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
+{
+    size_t at = (uintptr_t)block - heap_space.base;
+    if (__builtin_expect(at >= heap_space.bytes, 0))
+        return NULL;
+    struct pool *pool = heap_pool_at(at);
+    *offset = at;
+    return __builtin_expect(pool->fast == heap_mine, 1) ? pool : NULL;
+}
+
+void heap_pool_emptied(struct pool *pool); /* used just became 0 */
+
+static inline void heap_free_fast(struct pool *pool, void *block)
+{
+    *(void **)block = pool->free;
+    pool->free = block;
+    if (__builtin_expect(--pool->used == 0, 0))
+        heap_pool_emptied(pool);
+}
+
+/*
+ * Every function below may be called by any thread, inside malloc, and before
+ * main(); none calls malloc or stdio.  Sizes are in bytes; 0 is taken as 1.
+ */
+
+/* Once, before the first block: keep a tag for each block from now on. */
+void heap_keep_tags(void);
+
+/* Allocate any size; *place tells where its tag is.  NULL when there is no memory. */
+void *heap_alloc_slow(size_t bytes, struct place *place);
+/* The same, filled with zeros; fresh pages are not written. */
+void *heap_calloc_slow(size_t bytes, struct place *place);
+/* A multiple of `align`, a power of two. */
+void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place);
+
+/* Free a block of any kind, from any thread.  Aborts, naming the address, when
+   `block` is inside the window or the table of huge blocks but no live block. */
+void heap_free_slow(void *block);
+
+/* Fill *place; false when `block` is not ours. */
+bool heap_find(const void *block, struct place *place);
+static inline bool heap_owns(const void *block)
+{
+    struct place place;
+    return heap_find(block, &place);
+}
+
+/*
+ * Resize without moving, if that can be done: the class stays the same, or a
+ * large or huge block has room or can be extended where it is.  Fills *place
+ * as for the new size.  The caller keeps tag and requested size.
+ */
+bool heap_resize_in_place(void *block, size_t bytes, struct place *place);
+/* Huge blocks may be moved by the system (mremap) without copying.  NULL: not done,
+   the block is as it was.  Tag and requested size move along. */
+void *heap_remap_huge(void *block, size_t bytes, struct place *place);
+
+/* Called on slow paths, with no lock held, about once for each pool taken or
+   given back and for each large or huge block; at most one function. */
+extern void (*heap_on_slow_path)(void); /* set before threads start */
+
+/* Walk all live blocks, under the lock that stops pools from being taken; exact
+   only while no other thread allocates.  Blocks on remote lists are skipped. */
+typedef void heap_visit(void *arg, void *block, size_t usable, uint32_t *tag,
+                        size_t requested /* 0: see tag */);
+void heap_walk(heap_visit *visit, void *arg);
+
+/* Where the bytes are.  Parts are disjoint and complete:
+   mapped == live + free_blocks + free_pools + tails + headers. */
+struct heap_census {
+    size_t mapped;      /* from the system and not yet returned, huge blocks too */
+    size_t live;        /* blocks handed out, at the size of their class */
+    size_t free_blocks; /* blocks of used pools, freed or never touched */
+    size_t free_pools;  /* slots that any class may take */
+    size_t tails;       /* ends of pools, too short for one more block */
+    size_t headers;     /* descriptors, tags, tables */
+};
+void heap_census(struct heap_census *out); /* walks pools, not blocks */
+size_t heap_held_bytes(void);              /* census.mapped, at the cost of a load */
+
+/* Give back to the system what is free, at once; bytes given back. */
+size_t heap_trim(void);
+
+/* Walk everything and abort on the first broken invariant. */
+void heap_check(void);
+
+/* Around fork(): take and release all locks, in rank order. */
+void heap_before_fork(void);
+void heap_after_fork_parent(void);
+void heap_after_fork_child(void); /* adopts the heaps of the threads that are gone */
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* types.h - every structure of the heap and what always holds of it. */
+#ifndef HG_HEAP_TYPES_H
+#define HG_HEAP_TYPES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The heap has three kinds of things, in CPython's words:
+ *
+ *   arena   1 MiB of address space, aligned, cut into 64 slots of 16 KiB
+ *   pool    one slot or a run of slots, holding blocks of one size class
+ *   block   what a caller gets
+ *
+ * Arenas lie in one window of address space that nobody but us maps; it is
+ * mapped as the heap grows and never ahead of need, for a program may lower
+ * RLIMIT_AS whenever it likes.  "Is it ours" is a subtraction and a comparison.
+ * Nothing about a pool is written into the pool: its descriptor stands in an
+ * array below the window, descriptor i for slot i, so that pages hold users'
+ * bytes only and can go back to the system one by one.
+ *
+ *     | descriptors, 64 bytes a slot | window: slot 0, slot 1, ...           |
+ *     ^ heap_space.base - DESCRIPTOR_WINDOW                                  |
+ *                                    ^ heap_space.base                       |
+ *
+ * Requests beyond LARGE_MAX have a mapping of their own, outside the window,
+ * found by a hash table of addresses (huge.c).
+ */
+
+#ifdef HG_CLASSIC_GEOMETRY
+#define SLOT_SHIFT 12
+#define BLOCK_ALIGN 8
+#define SMALL_MAX 512u
+#else
+#define SLOT_SHIFT 14
+#define BLOCK_ALIGN 16
+#define SMALL_MAX 512u
+#endif
+#define SLOT_BYTES ((size_t)1 << SLOT_SHIFT)
+#define ARENA_SLOTS 64u
+#define ARENA_BYTES (SLOT_BYTES * ARENA_SLOTS)
+#define WINDOW_SHIFT 40
+#define WINDOW_BYTES ((size_t)1 << WINDOW_SHIFT)
+#define DESCRIPTOR_BYTES 64u
+#define DESCRIPTOR_WINDOW ((WINDOW_BYTES >> SLOT_SHIFT) * DESCRIPTOR_BYTES)
+#define SMALL_CLASSES (SMALL_MAX / BLOCK_ALIGN)
+
+struct heap;
+
+/*
+ * A pool is empty (owned by nobody, its slots marked free in the arena), used
+ * (linked in its heap's ring for the class) or full (in no ring).
+ *
+ * fast == the owner     iff the pool is used, of one slot and of a small class:
+ *                       then, and only then, its owner may free a block by
+ *                       pushing it on `free`.
+ * fast == NULL          otherwise: heap_free_slow() finds out.
+ *
+ * `used` counts the blocks that callers hold and those on `remote`; a block
+ * freed by another thread stays counted until the owner takes it off `remote`.
+ *
+ * used + |free| == carved          (blocks beyond `carved` were never touched)
+ */
+struct pool {
+    void *free;            /* owner thread only: blocks given back, last first */
+    struct heap *fast;     /* see above; written by the owner, read by all */
+    uint32_t used;         /* owner thread only */
+    uint32_t reciprocal;   /* index = offset * reciprocal >> 32 */
+    uint32_t *tags;        /* one a block, or NULL; see struct place */
+    _Atomic(void *) remote; /* atomic: blocks freed by other threads */
+    uint32_t next, prev;   /* owner thread only: ring of used pools of the class */
+    uint32_t mail_next;    /* guarded by the push: see heap.mail */
+    uint32_t heap_id;      /* of the owner; changes when a heap is adopted */
+    uint16_t carved;       /* blocks that were ever on `free` */
+    uint16_t capacity;     /* blocks */
+    uint8_t class;         /* size class */
+    uint8_t state;         /* enum pool_state */
+    uint8_t slots;         /* length of the run, in its first slot's descriptor */
+    uint8_t slot_of_run;   /* 0 in the first slot, else the distance to it */
+};
+
+_Static_assert(sizeof(struct pool) == DESCRIPTOR_BYTES, "descriptors are an array");
+
+/* Where the window is.  Set before threads start; `bytes` then only grows. */
+struct heap_space {
+    uintptr_t base;
+    size_t bytes; /* of the window in use; descriptors below it are all mapped */
+};
+
+/*
+ * What belongs to a block, out of line.  `tag` is the caller's, 0 in a new
+ * block.  `bytes` holds the requested size for classes that are coarser than
+ * 32 bytes; for others it is NULL, and whoever wants exact sizes keeps the
+ * difference to `usable` in five bits of the tag.  Both are NULL when the heap
+ * keeps no tags.
+ */
+struct place {
+    uint32_t *tag;
+    size_t *bytes; /* huge and large blocks */
+    uint32_t *bytes32; /* medium classes */
+    size_t usable;
+};
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* layout.h - every structure of a ledger file, each of them once. */
+#ifndef HG_LEDGER_LAYOUT_H
+#define HG_LEDGER_LAYOUT_H
+
+#include <stdint.h>
+
+/*
+ * A ledger is one file of fixed layout: a header of 4096 bytes, then sections.
+ * A section is an array of records of one size; where it begins, how many
+ * records fit and how many are used stands in the header, so that a reader
+ * depends on no order and a snapshot may pack them tightly.
+ *
+ * The program that is watched maps the file and writes it; nobody else does.
+ * Everybody else reads it with pread(), while the program runs, after it has
+ * ended and after it was killed.  Numbers are little-endian, offsets count from
+ * the beginning of the file, times are nanoseconds.
+ *
+ * A record is complete before the section's `used` counts it: the writer
+ * stores `used` with release order, a reader loads it first.  Records of
+ * CODES, STRINGS and the first 16 bytes of NODES never change afterwards.
+ */
+
+#define LEDGER_MAGIC "HGLEDGER"
+#define LEDGER_VERSION 1u
+#define LEDGER_HEADER_BYTES 4096u
+
+/* A piece of the STRINGS section; text is UTF-8, undecodable bytes as they were. */
+struct ledger_text {
+    uint32_t offset; /* bytes from the beginning of the section */
+    uint32_t bytes;  /* 0 means that there is none */
+};
+
+enum ledger_section_id {
+    LEDGER_THREADS,   /* struct ledger_thread */
+    LEDGER_TIMELINE,  /* struct ledger_sample */
+    LEDGER_AWAY,      /* struct ledger_away: updates not yet added to NODES */
+    LEDGER_CODES,     /* struct ledger_code; [0] is not used */
+    LEDGER_STRINGS,   /* bytes */
+    LEDGER_INHERITED, /* struct ledger_inherited, by node; children of fork only */
+    LEDGER_NODES,     /* struct ledger_node; [0] is not used */
+    LEDGER_SECTIONS
+};
+
+struct ledger_section {
+    uint64_t offset;      /* bytes; multiple of 64 */
+    uint64_t capacity;    /* records */
+    uint32_t record_bytes;
+    uint32_t reserved;
+    uint64_t used;        /* records; atomic: release by the writer */
+};
+
+/*
+ * What one owner did.  Both pairs only ever grow, so
+ *
+ *     live == allocated - freed          total == allocated
+ *
+ * and a reader that sees one of two related updates is off by one operation.
+ *
+ * The value at the peak needs no log.  The header holds `live`, its maximum
+ * `peak`, and `epoch`, which grows whenever `live` leaves its maximum.  The
+ * first update of an owner in an epoch copies its live value to `peak_bytes`
+ * and `peak_blocks` and notes the epoch.  So at any moment the owner's share of
+ * the peak is
+ *
+ *     header.live == header.peak                     its live value: this is it
+ *     counters.epoch == header.epoch                 peak_bytes, peak_blocks
+ *     otherwise                                      its live value: unchanged
+ *
+ * and the shares of all owners sum to header.peak.
+ */
+struct ledger_counters {
+    uint64_t allocated_bytes; /* as requested; a request for 0 counts as 1 */
+    uint64_t allocated_blocks;
+    uint64_t freed_bytes;
+    uint64_t freed_blocks;
+    uint64_t peak_bytes;
+    uint32_t peak_blocks; /* saturates */
+    uint32_t epoch;
+};
+
+/*
+ * A node of the call tree: the line `line` of `code`, called from `parent`.
+ * In a ledger of lines every node's parent is a thread.
+ *
+ * parent < own id, so one pass from the last id down adds every node into its
+ * parent.  Node LEDGER_ROOT is the empty stack, its children are the threads
+ * (code == 0, line == index into THREADS) and LEDGER_NOT_RECORDED.
+ */
+struct ledger_node {
+    uint32_t parent;
+    uint32_t code; /* index into CODES */
+    uint32_t line; /* 0: the interpreter names no line for this instruction */
+    uint32_t reserved;
+    struct ledger_counters counters; /* of blocks asked for by exactly this stack */
+};
+
+enum { LEDGER_NO_NODE = 0, LEDGER_ROOT = 1, LEDGER_NOT_RECORDED = 2, LEDGER_FIRST_THREAD = 3 };
+#define LEDGER_NODE_BITS 26
+#define LEDGER_MAX_NODES (1u << LEDGER_NODE_BITS)
+
+struct ledger_code {
+    struct ledger_text file;
+    struct ledger_text function; /* qualified where the interpreter knows it so */
+    uint32_t first_line;
+    uint32_t reserved;
+};
+
+/*
+ * Threads take the lowest slot that is free, so a slot can have had several
+ * threads in turn; they are one owner.
+ */
+struct ledger_thread {
+    uint32_t node;    /* the thread's own node: what it did under no Python frame */
+    uint32_t tid;     /* of the latest thread in this slot */
+    uint32_t threads; /* how many threads had the slot, one after the other */
+    uint32_t alive;   /* 1 while the latest of them lives */
+    uint64_t reserved;
+};
+
+/* One moment.  Maxima are over the time since the sample before. */
+struct ledger_sample {
+    uint64_t time_ns; /* since header.start_ns */
+    uint64_t rss_bytes;
+    uint64_t live_bytes;
+    uint64_t live_max_bytes;
+    uint64_t rss_max_bytes;
+    uint64_t held_bytes;         /* by our heap from the system, live or not */
+    uint32_t collections[3];     /* per generation, since the sample before */
+    uint32_t reserved;
+};
+
+/*
+ * Updates of threads that did not hold the interpreter's lock.  They belong to
+ * `node`; readers add them, the writer of the nodes takes them over in time.
+ * An entry whose node is 0 is free.
+ */
+struct ledger_away {
+    uint32_t node;
+    uint32_t reserved;
+    uint64_t allocated_bytes;
+    uint64_t allocated_blocks;
+    uint64_t freed_bytes;
+    uint64_t freed_blocks;
+};
+
+/* Of what a forked child holds, the part that its parent had allocated. */
+struct ledger_inherited {
+    uint64_t bytes;
+    uint64_t blocks;
+};
+
+enum ledger_state {
+    LEDGER_WAITING = 1,    /* claimed by no process yet: see `heapglass run` */
+    LEDGER_RUNNING = 2,    /* or killed: look whether the process lives */
+    LEDGER_FINALIZED = 3,  /* accounts are closed: the interpreter finalizes */
+    LEDGER_EXITED = 4,     /* exit_status tells */
+    LEDGER_REPLACED = 5,   /* by another program, by exec */
+    LEDGER_SNAPSHOT = 6    /* a copy; snapshot_of tells the state when taken */
+};
+
+enum ledger_mode { LEDGER_MODE_UNTRACED = 0, LEDGER_MODE_LINES = 1, LEDGER_MODE_STACKS = 2 };
+
+enum ledger_domain { LEDGER_OBJ, LEDGER_MEM, LEDGER_RAW, LEDGER_MALLOC, LEDGER_MMAP, LEDGER_DOMAINS };
+
+/* What could not be recorded, counted where it happened. */
+struct ledger_lost {
+    uint64_t blocks_without_node; /* allocations charged to LEDGER_NOT_RECORDED */
+    uint64_t frames_too_deep;     /* allocations whose stack was cut at the bottom */
+    uint64_t away_races;          /* updates made without the lock, perhaps lost */
+    uint64_t children;            /* forked children that could not make a ledger */
+    uint64_t samples;             /* moments whose RSS could not be read */
+};
+
+struct ledger_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t header_bytes;
+    uint64_t file_bytes; /* as planned; the file may have been trimmed */
+
+    /* Who.  Written before the state becomes RUNNING. */
+    uint32_t state;       /* enum ledger_state; atomic */
+    uint32_t snapshot_of; /* enum ledger_state */
+    int32_t pid;
+    int32_t parent_pid;
+    int32_t session_pid;      /* what `heapglass run` started: one per family */
+    uint32_t generation;      /* 0 for FILE itself, N for the Nth exec before */
+    uint64_t process_start;   /* field 22 of /proc/PID/stat: ticks since boot */
+    uint64_t start_ns;        /* CLOCK_MONOTONIC */
+    uint64_t start_realtime_ns;
+    uint64_t end_ns;          /* since start_ns; 0 while it runs */
+    int32_t exit_status;      /* -1: not known */
+    uint32_t exited_early;    /* 1: by _exit(), with no finalization */
+    struct ledger_text command; /* argv, each argument ended by a zero byte */
+    struct ledger_text folder;  /* the working folder at the start */
+    struct ledger_text program; /* the interpreter's file */
+    struct ledger_text python;  /* its version, as sys.version */
+    char boot_id[40];
+
+    /* What was watched. */
+    uint32_t mode;             /* enum ledger_mode */
+    uint32_t recycled;         /* 1: objects that CPython recycles are watched */
+    struct ledger_text recycled_how; /* how, or why not */
+    struct ledger_text displaced;    /* what took our place as allocator; or none */
+    struct ledger_text stacks_how;   /* how frames are read, or why not */
+    struct ledger_lost lost;   /* relaxed; `children` alone is atomic */
+    uint32_t forked;           /* 1: INHERITED is valid */
+    uint32_t timeline_writing; /* odd while samples are being merged */
+
+    /* Totals.  One writer, the holder of the interpreter's lock. */
+    uint64_t live_bytes;
+    uint64_t peak_bytes;
+    uint32_t epoch;
+    uint32_t reserved0;
+    uint64_t peak_time_ns;   /* when a sample first saw this peak; 0: not yet */
+    uint64_t rss_max_bytes;  /* of all samples */
+    uint64_t held_max_bytes;
+    uint64_t mapped_bytes;   /* of the ledger itself: committed */
+
+    /* MEM, RAW and so on; what is left of the total is OBJ, which is not written. */
+    struct ledger_counters domain[LEDGER_DOMAINS];
+
+    struct ledger_section section[LEDGER_SECTIONS];
+};
+
+_Static_assert(sizeof(struct ledger_counters) == 48, "shares a line with the node");
+_Static_assert(sizeof(struct ledger_node) == 64, "one cache line");
+_Static_assert(sizeof(struct ledger_sample) == 64, "one cache line");
+_Static_assert(sizeof(struct ledger_thread) == 24, "no padding");
+_Static_assert(sizeof(struct ledger_code) == 24, "no padding");
+_Static_assert(sizeof(struct ledger_away) == 40, "no padding");
+_Static_assert(sizeof(struct ledger_header) <= LEDGER_HEADER_BYTES, "one page");
+
+#endif
