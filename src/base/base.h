@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* base.h - assertions, attributes and status codes that every room uses. */
+#ifndef HG_BASE_BASE_H
+#define HG_BASE_BASE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HG_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HG_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define HG_COLD __attribute__((noinline, cold))
+#define HG_ALWAYS_INLINE static inline __attribute__((always_inline))
+
+/* Results of everything that can fail and is not an allocator: 0 or one of these. */
+enum {
+    HG_OK = 0,
+    HG_ENOMEM = -1,
+    HG_EIO = -2,       /* errno tells */
+    HG_ECORRUPT = -3,  /* a file is not what it says it is */
+    HG_EVERSION = -4,  /* a ledger of another version */
+    HG_EFULL = -5,     /* a bounded table is full */
+    HG_EBUSY = -6,
+    HG_EINVAL = -7,
+    HG_ENOTSUP = -8,
+};
+typedef int hg_status;
+
+/*
+ * Print "heapglass: MESSAGE: ADDRESS" to standard error with write(2), and abort.
+ * For corruption that must not spread; may run inside malloc.
+ */
+_Noreturn void base_panic(const char *message, const void *address) HG_COLD;
+
+#define HG_VERIFY(truth, message, address)                                                \
+    do {                                                                                  \
+        if (HG_UNLIKELY(!(truth)))                                                        \
+            base_panic(message, address);                                                 \
+    } while (0)
+
+#if HG_CHECK >= 1
+#define HG_ASSERT(truth) HG_VERIFY(truth, "assertion failed: " #truth, NULL)
+#else
+#define HG_ASSERT(truth) ((void)0)
+#endif
+
+#endif
