@@ -1,0 +1,42 @@
+# The words that people type first. Meson does the work: README.md has its commands.
+# SPDX-License-Identifier: MIT
+
+BUILD ?= build
+prefix ?= /usr/local
+DESTDIR ?=
+TESTS ?=
+BENCH ?=
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@tools/setup build
+	meson setup $(BUILD)
+
+demo:
+	@tools/setup build demo
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) examples/demo/run
+
+# TESTS names some of them, or holds other options: make check TESTS="--suite unit"
+check:
+	@tools/setup build check
+	@$(MAKE) --no-print-directory all
+	@tests/interpreters.py --summary
+	@meson test -C $(BUILD) --print-errorlogs $(TESTS)
+
+# BENCH holds options: make bench BENCH=--quick
+bench:
+	@tools/setup build bench
+	@$(MAKE) --no-print-directory all
+	@bench/run.py --command $(BUILD)/heapglass $(BENCH)
+
+install: all
+	@meson configure $(BUILD) -Dprefix=$(prefix)
+	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all demo check bench install clean
