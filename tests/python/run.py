@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Run test_*.py of this folder against one interpreter, and say in TAP how it went.
+
+    tests/python/run.py --python 3.13 --command build/heapglass [NAME...]
+
+The tests themselves run on the python3 that runs this; the interpreter that they start under
+heapglass comes to them in HG_TEST_PYTHON, the command in HG_COMMAND. Each test class is one
+process, two at a time. NAME is part of a test's name: test_report, or Totals.test_empty.
+"""
+import argparse
+import concurrent.futures
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import interpreters  # noqa: E402  (found by the path above)
+
+
+class TapResult(unittest.TextTestResult):
+    """Says "ok NAME" and the like on standard output; what people read goes to stderr."""
+
+    def startTest(self, test):
+        super().startTest(test)
+        self.worst = ("ok", "")
+
+    def mark(self, word, comment=""):
+        if self.worst[0] == "ok":
+            self.worst = (word, comment)
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        if not hasattr(test, "_testMethodName"):  # setUpClass and its like
+            print(f"not ok {test.id()}", flush=True)
+        else:
+            self.mark("not ok")
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.mark("not ok")
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err:
+            self.mark("not ok")
+
+    def addUnexpectedSuccess(self, test):
+        super().addUnexpectedSuccess(test)
+        self.mark("not ok")
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        if not hasattr(test, "_testMethodName"):
+            print(f"ok {test.id()} # SKIP {reason}", flush=True)
+        else:
+            self.mark("ok", f" # SKIP {reason}")
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        print(f"{self.worst[0]} {test.id()}{self.worst[1]}", flush=True)
+
+
+def tests_of(suite):
+    for item in suite:
+        if isinstance(item, unittest.TestSuite):
+            yield from tests_of(item)
+        else:
+            yield item
+
+
+def run_here(names):
+    """In the process of one class: run the tests of these names."""
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+    unittest.TextTestRunner(resultclass=TapResult, verbosity=0).run(suite)
+
+
+def run_class(names, env, timeout):
+    """(outcomes, what it said besides) of the tests `names`, which are all of one class."""
+    command = [sys.executable, "-m", "run", "--here", *names]
+    try:
+        done = subprocess.run(command, cwd=HERE, env=env, timeout=timeout, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+        out, err, reason = done.stdout, done.stderr, f"the tests exited with {done.returncode}"
+    except subprocess.TimeoutExpired as late:
+        out, err = ((part or b"").decode(errors="replace") for part in (late.stdout, late.stderr))
+        reason = f"stopped after {timeout} s"
+    outcomes = [line for line in out.splitlines() if line.startswith(("ok ", "not ok "))]
+    if len(outcomes) < len(names) and not any("# SKIP" in line for line in outcomes):
+        seen = {line.partition("ok ")[2].split(" ")[0] for line in outcomes}
+        lost = [name for name in names if name not in seen]
+        outcomes += [f"not ok {name} - {reason}" for name in lost]
+    return outcomes, err
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", default="3.11", help="a version, or the path of one")
+    parser.add_argument("--command", default=HERE.parents[1] / "build/heapglass", type=Path)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for a class")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    if args.here:
+        return run_here(args.names)
+
+    try:
+        python = args.python if "/" in args.python else interpreters.find(args.python)
+    except interpreters.Missing as reason:
+        print(f"1..0 # SKIP {reason}")
+        return
+    found = tests_of(unittest.defaultTestLoader.discover(str(HERE), top_level_dir=str(HERE)))
+    classes = {}
+    for test in found:
+        name = test.id()
+        if isinstance(test, unittest.loader._FailedTest):  # a module that cannot be imported
+            name = test._testMethodName
+        if not args.names or any(part in name for part in args.names):
+            classes.setdefault(name.rpartition(".")[0], []).append(name)
+    env = dict(os.environ, HG_TEST_PYTHON=python, HG_COMMAND=str(args.command.resolve()))
+    print(f"# {python}")
+    number = 0
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for outcomes, said in pool.map(lambda names: run_class(names, env, args.timeout),
+                                       classes.values()):
+            for line in outcomes:
+                number += 1
+                word, _, rest = line.partition("ok ")
+                print(f"{word}ok {number} {rest}")
+            if any(line.startswith("not ok") for line in outcomes):
+                print("\n".join("# " + line for line in said.splitlines()))
+            sys.stdout.flush()
+    print(f"1..{number}")
+
+
+if __name__ == "__main__":
+    main()
