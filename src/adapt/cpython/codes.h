@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* codes.h - code objects: what they are called, and when they die. */
+#ifndef HG_ADAPT_CPYTHON_CODES_H
+#define HG_ADAPT_CPYTHON_CODES_H
+
+#include "adapt/cpython/layout.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The ledger's code of a code object.  At first sight its names are copied and its
+ * block is marked as watched, so that codes_died() can be called when it is freed.
+ * 0 when the ledger is full.  Holder of the interpreter's lock only.
+ */
+uint32_t codes_id(const struct py_layout *layout, void *code);
+
+/* The line of an instruction; 0 when it has none. */
+uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip);
+
+/* Whether the frame has yet to reach its first traceable instruction: it makes cells
+   or a generator, which its caller is charged with, as tracemalloc does. */
+bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip);
+
+/* A watched block is freed.  If it was a code object that we know, forget it, tell
+   where its instructions were, and return true. */
+bool codes_died(const struct py_layout *layout, void *block, uintptr_t *begin,
+                uintptr_t *end);
+
+#endif

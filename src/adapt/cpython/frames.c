@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * frames.c - the rare answers to "which node of the call tree am I?"; see frames.h.
+ *
+ * Runs inside malloc, under the interpreter's lock: no stdio, no malloc, no call
+ * into the interpreter that could allocate or run code.
+ */
+#include "adapt/cpython/frames.h"
+
+#include "adapt/cpython/codes.h"
+#include "adapt/cpython/observer.h"
+#include "base/pages.h"
+#include "heap/heap.h"
+#include "trace/session.h"
+#include "trace/threads.h"
+
+#include <string.h>
+
+struct node_cache_entry node_cache[NODE_CACHE_SETS][2];
+__thread void *frames_my_state __attribute__((tls_model("initial-exec")));
+
+enum { FIRST_ENTRIES = 4096 / sizeof(struct frame_entry), BUCKETS = 256 };
+
+/* The stacks of all thread states, by address; and those without one, for reuse. */
+static struct frame_stack *buckets[BUCKETS];
+static struct frame_stack *unused;
+
+/* The frames of a walk that are above the joint, innermost first. */
+static struct {
+    void **frames;
+    uint32_t capacity;
+} walked;
+
+/* ----------------------------------------------------------------- naming a node */
+
+static void remember_node(uint32_t parent, uintptr_t ip, uint32_t node)
+{
+    struct node_cache_entry *set = node_cache_set(parent, ip);
+
+    if (set[0].ip != ip || set[0].parent != parent)
+        set[1] = set[0];
+    set[0] = (struct node_cache_entry){.ip = ip, .parent = parent, .node = node};
+}
+
+/* The first frame from here outwards that is a Python function under way. */
+static void *started_frame(const struct py_layout *l, void *frame)
+{
+    while (frame != NULL) {
+        if (!frame_is_shim(l, frame)) {
+            uintptr_t code = (uintptr_t)word_at(frame, l->frame_code);
+            if (frame_owner(l, frame) == l->owner_generator ||
+                !codes_before_start(l, (void *)code, frame_ip(l, frame)))
+                break;
+        }
+        frame = frame_previous(l, frame);
+    }
+    return frame;
+}
+
+/* The child of `parent` for a frame at an instruction, by decoding its line. */
+static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *frame,
+                          uintptr_t ip)
+{
+    void *code = word_at(frame, l->frame_code);
+
+    if (frame_owner(l, frame) != l->owner_generator && codes_before_start(l, code, ip))
+        return parent;
+    uint32_t id = codes_id(l, code);
+    if (id == 0)
+        return LEDGER_NOT_RECORDED;
+    return tree_child(&session.tree, parent, id, codes_line(l, code, ip));
+}
+
+static uint32_t node_of(const struct py_layout *l, uint32_t parent, void *frame,
+                        uintptr_t ip)
+{
+    struct node_cache_entry *set = node_cache_set(parent, ip);
+
+    if (set[0].ip == ip && set[0].parent == parent)
+        return set[0].node;
+    uint32_t node;
+    if (set[1].ip == ip && set[1].parent == parent)
+        node = set[1].node;
+    else
+        node = name_node(l, parent, frame, ip);
+    remember_node(parent, ip, node);
+    return node;
+}
+
+/* By line, an unstarted frame's node is its caller's, which the instruction alone
+   does not tell: such nodes are never remembered. */
+static uint32_t line_node(const struct py_layout *l, void *frame)
+{
+    void *started = started_frame(l, frame);
+
+    if (started == NULL)
+        return book.base_node;
+    uintptr_t ip = frame_ip(l, started);
+    uint32_t node = node_of(l, book.base_node, started, ip);
+    bool itself = started == frame;
+    book.top_ip = itself ? ip : 0;
+    book.top_node = node;
+    return node;
+}
+
+uint32_t frames_miss(uint32_t parent, void *frame, uintptr_t ip)
+{
+    const struct py_layout *l = python.layout;
+
+    if (session.config.mode == LEDGER_MODE_LINES)
+        return line_node(l, frame);
+    uint32_t node = node_of(l, parent, frame, ip);
+    book.top_ip = ip;
+    book.top_node = node;
+    return node;
+}
+
+/* ------------------------------------------------------------- remembered stacks */
+
+static struct frame_stack **bucket_of(const void *state)
+{
+    return &buckets[((uintptr_t)state >> 4) * 0x9E3779B97F4A7C15u >> 56];
+}
+
+static struct frame_stack *find_stack(const void *state)
+{
+    struct frame_stack *stack = *bucket_of(state);
+    while (stack != NULL && stack->state != state)
+        stack = stack->next;
+    return stack;
+}
+
+static struct frame_stack *new_stack(void *state)
+{
+    struct frame_stack *stack = unused;
+
+    if (stack != NULL) {
+        unused = stack->next;
+    } else {
+        /* A page of them at a time. */
+        stack = pages_map(PAGE_BYTES);
+        if (stack == NULL)
+            return NULL;
+        for (size_t i = 1; i < PAGE_BYTES / sizeof *stack; i++) {
+            stack[i].next = unused;
+            unused = &stack[i];
+        }
+    }
+    if (stack->entries == NULL) {
+        stack->entries = pages_map(PAGE_BYTES);
+        if (stack->entries == NULL) {
+            stack->next = unused;
+            unused = stack;
+            return NULL;
+        }
+        stack->capacity = FIRST_ENTRIES;
+    }
+    stack->state = state;
+    stack->depth = 0;
+    stack->next = *bucket_of(state);
+    *bucket_of(state) = stack;
+    /* The main thread's state is static; the others are blocks of ours. */
+    struct place place;
+    if (heap_find(state, &place) && place.tag != NULL)
+        *place.tag |= TAG_WATCHED;
+    return stack;
+}
+
+static void drop_stack(const void *state)
+{
+    struct frame_stack **at = bucket_of(state);
+
+    while (*at != NULL && (*at)->state != state)
+        at = &(*at)->next;
+    struct frame_stack *stack = *at;
+    if (stack == NULL)
+        return;
+    *at = stack->next;
+    if (stack->capacity > FIRST_ENTRIES) {
+        /* Nobody knows how deep the next owner's stack will be. */
+        pages_unmap(stack->entries, stack->capacity * sizeof *stack->entries);
+        stack->entries = NULL;
+        stack->capacity = 0;
+    }
+    stack->next = unused;
+    unused = stack;
+    if (book.stack == stack) {
+        book.stack = NULL;
+        book.state = NULL;
+        book.top_frame = NULL;
+    }
+}
+
+static void forget_stacks(void)
+{
+    for (int i = 0; i < BUCKETS; i++)
+        for (struct frame_stack *s = buckets[i]; s != NULL; s = s->next)
+            s->depth = 0;
+    frames_force_slow();
+}
+
+void frames_force_slow(void)
+{
+    book.top_frame = NULL;
+    book.state = NULL;
+}
+
+/* The lock has passed to another thread, or this one has another state. */
+static bool switch_state(const struct py_layout *l, void *state)
+{
+    struct frame_stack *stack = find_stack(state);
+    uint64_t id = (uint64_t)word_at(state, l->state_id);
+    uint32_t base = threads_node();
+
+    frames_my_state = state;
+    if (stack == NULL)
+        stack = new_stack(state);
+    if (stack == NULL)
+        return false;
+    if (stack->state_id != id || stack->base_node != base) {
+        stack->state_id = id;
+        stack->base_node = base;
+        stack->depth = 0;
+    }
+    book.stack = stack;
+    book.state = state;
+    book.base_node = base;
+    book.top_frame = NULL;
+    book.top_ip = 0;
+    return true;
+}
+
+static bool more_entries(struct frame_stack *stack, uint32_t need)
+{
+    if (need <= stack->capacity)
+        return true;
+    uint32_t capacity = stack->capacity;
+    while (capacity < need)
+        capacity *= 2;
+    struct frame_entry *entries = pages_map(capacity * sizeof *entries);
+    if (entries == NULL)
+        return false;
+    memcpy(entries, stack->entries, stack->depth * sizeof *entries);
+    pages_unmap(stack->entries, stack->capacity * sizeof *entries);
+    stack->entries = entries;
+    stack->capacity = capacity;
+    return true;
+}
+
+static bool more_walked(uint32_t need)
+{
+    if (need <= walked.capacity)
+        return true;
+    uint32_t capacity = walked.capacity != 0 ? walked.capacity * 2 : 512;
+    void **frames = pages_map(capacity * sizeof *frames);
+    if (frames == NULL)
+        return false;
+    if (walked.frames != NULL) {
+        memcpy(frames, walked.frames, walked.capacity * sizeof *frames);
+        pages_unmap(walked.frames, walked.capacity * sizeof *frames);
+    }
+    walked.frames = frames;
+    walked.capacity = capacity;
+    return true;
+}
+
+/* ------------------------------------------------------------ joining the stacks */
+
+static void mark(const struct py_layout *l, void *frame)
+{
+    char *at = frame;
+
+    if (python.debug_build || frame_owner(l, frame) != 0)
+        return;
+    if (l->mark == MARK_OWNER) {
+        at[l->frame_owner] = MARKED_OWNER;
+    } else if (l->mark == MARK_LOCALS) {
+        enum { OPTIMIZED = 1 };
+        const char *code = word_at(frame, l->frame_code);
+        if (word_at(frame, l->frame_locals) == NULL &&
+            (*(const int *)(code + l->code_flags) & OPTIMIZED))
+            *(void **)(at + l->frame_locals) = python.none;
+    }
+}
+
+static void *caller(const struct py_layout *l, void *frame)
+{
+    do
+        frame = frame_previous(l, frame);
+    while (frame != NULL && frame_is_shim(l, frame));
+    return frame;
+}
+
+/* Where a frame is remembered; -1: nowhere.  The search is bounded: a miss only
+   means a longer walk. */
+static int64_t find_entry(const struct frame_stack *stack, const void *frame,
+                          uint32_t *budget)
+{
+    for (uint32_t j = stack->depth; j > 0 && *budget > 0; j--, (*budget)--)
+        if (stack->entries[j - 1].frame == frame)
+            return j - 1;
+    return -1;
+}
+
+static uint32_t parent_node(const struct frame_stack *stack, uint32_t index)
+{
+    return index > 0 ? stack->entries[index - 1].node : stack->base_node;
+}
+
+/* Bring the remembered instruction of a frame up to date. */
+static void refresh(const struct py_layout *l, struct frame_stack *stack, uint32_t index)
+{
+    struct frame_entry *entry = &stack->entries[index];
+    uintptr_t ip = frame_ip(l, entry->frame);
+
+    if (entry->ip != ip) {
+        entry->node = node_of(l, parent_node(stack, index), entry->frame, ip);
+        entry->ip = ip;
+    }
+}
+
+static uint32_t set_top(struct frame_stack *stack)
+{
+    const struct frame_entry *top = &stack->entries[stack->depth - 1];
+
+    book.top_frame = top->frame;
+    book.top_ip = top->ip;
+    book.top_node = top->node;
+    book.top_parent = parent_node(stack, stack->depth - 1);
+    return top->node;
+}
+
+/*
+ * The usual case of an innermost frame that cannot be marked (a generator, a
+ * module's body): the same frame as last time, called by the same marked frame at
+ * the same instruction, or by nobody.
+ */
+static bool same_callers(const struct py_layout *l, const struct frame_stack *stack,
+                         void *frame)
+{
+    uint32_t depth = stack->depth;
+
+    if (depth == 0 || stack->entries[depth - 1].frame != frame)
+        return false;
+    void *below = caller(l, frame);
+    if (below == NULL)
+        return depth == 1;
+    if (depth == 1)
+        return false;
+    const struct frame_entry *entry = &stack->entries[depth - 2];
+    return entry->frame == below && frame_is_marked(l, below) &&
+           entry->ip == frame_ip(l, below);
+}
+
+static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack, void *frame)
+{
+    uint32_t budget = stack->depth + 64;
+    uint32_t above = 0; /* frames walked */
+    uint32_t kept = 0;  /* remembered frames that stand */
+
+    for (void *f = frame; f != NULL; f = caller(l, f)) {
+        if (frame_is_marked(l, f)) {
+            int64_t at = find_entry(stack, f, &budget);
+            if (at >= 0) {
+                kept = (uint32_t)at + 1;
+                refresh(l, stack, (uint32_t)at);
+                break;
+            }
+        }
+        if (!more_walked(above + 1)) {
+            session.ledger.header->lost.frames_too_deep++;
+            return LEDGER_NOT_RECORDED;
+        }
+        walked.frames[above++] = f;
+    }
+    /* Frames without a mark stand if all below them do and they have not moved. */
+    while (above > 0 && kept < stack->depth &&
+           stack->entries[kept].frame == walked.frames[above - 1] &&
+           stack->entries[kept].ip == frame_ip(l, walked.frames[above - 1])) {
+        mark(l, walked.frames[above - 1]);
+        kept++;
+        above--;
+    }
+    if (!more_entries(stack, kept + above)) {
+        session.ledger.header->lost.frames_too_deep++;
+        stack->depth = 0;
+        return LEDGER_NOT_RECORDED;
+    }
+    for (; above > 0; above--, kept++) {
+        void *f = walked.frames[above - 1];
+        uintptr_t ip = frame_ip(l, f);
+        stack->entries[kept] = (struct frame_entry){
+            .frame = f, .ip = ip, .node = node_of(l, parent_node(stack, kept), f, ip)};
+        mark(l, f);
+    }
+    stack->depth = kept;
+    return set_top(stack);
+}
+
+uint32_t frames_slow(void *state, void *frame)
+{
+    const struct py_layout *l = python.layout;
+
+    if (book.nodes == NULL && !session_awake())
+        return LEDGER_NO_NODE;
+    observer_slow_path();
+    if (book.nodes == NULL) /* the interpreter finalizes */
+        return LEDGER_NO_NODE;
+    if (state == NULL)
+        return threads_node_unlocked();
+    struct frame_stack *stack = book.stack;
+    if (book.state == state && book.top_frame != NULL && stack->depth > 0) {
+        /* The book was ahead of the stack. */
+        stack->entries[stack->depth - 1].ip = book.top_ip;
+        stack->entries[stack->depth - 1].node = book.top_node;
+    }
+    if (book.state != state) {
+        if (!switch_state(l, state)) {
+            session.ledger.header->lost.frames_too_deep++;
+            return LEDGER_NOT_RECORDED;
+        }
+        stack = book.stack;
+    }
+    while (frame != NULL && frame_is_shim(l, frame))
+        frame = frame_previous(l, frame);
+    if (frame == NULL) {
+        book.top_frame = NULL;
+        return book.base_node;
+    }
+    if (session.config.mode == LEDGER_MODE_LINES)
+        return line_node(l, frame);
+    if (same_callers(l, stack, frame)) {
+        refresh(l, stack, stack->depth - 1);
+        return set_top(stack);
+    }
+    return rejoin(l, stack, frame);
+}
+
+/* ------------------------------------------------------------------ what is told */
+
+static void forget_instructions(uintptr_t begin, uintptr_t end)
+{
+    for (size_t s = 0; s < NODE_CACHE_SETS; s++)
+        for (int way = 0; way < 2; way++)
+            if (node_cache[s][way].ip - begin < end - begin)
+                node_cache[s][way] = (struct node_cache_entry){0};
+}
+
+void frames_block_died(void *block)
+{
+    uintptr_t begin, end;
+
+    if (python.layout != NULL && codes_died(python.layout, block, &begin, &end)) {
+        forget_instructions(begin, end);
+        forget_stacks();
+    } else {
+        if (frames_my_state == block)
+            frames_my_state = NULL;
+        drop_stack(block);
+    }
+}
+
+void frames_forked(void)
+{
+    book.state = NULL;
+    book.stack = NULL;
+    book.top_frame = NULL;
+    forget_stacks();
+}
+
+bool frames_lock_is_mine_slow(void *state)
+{
+    if (python.this_threads_state() != state)
+        return false;
+    frames_my_state = state;
+    return true;
+}
+
+void frames_check(void *state, void *frame, uint32_t node)
+{
+    const struct py_layout *l = python.layout;
+    static void *chain[1 << 20];
+    uint32_t n = 0;
+
+    if (node == LEDGER_NO_NODE || node == LEDGER_NOT_RECORDED || state == NULL)
+        return;
+    if (session.config.mode == LEDGER_MODE_LINES) {
+        chain[0] = started_frame(l, frame);
+        n = chain[0] != NULL;
+    } else {
+        for (void *f = frame; f != NULL && n < sizeof chain / sizeof *chain;
+             f = frame_previous(l, f))
+            if (!frame_is_shim(l, f))
+                chain[n++] = f;
+    }
+    uint32_t want = threads_node();
+    while (n > 0) {
+        n--;
+        want = name_node(l, want, chain[n], frame_ip(l, chain[n]));
+    }
+    HG_VERIFY(want == node, "a node differs from a walk of all frames", frame);
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* frames.h - which node of the call tree am I?  The question of every allocation. */
+#ifndef HG_ADAPT_CPYTHON_FRAMES_H
+#define HG_ADAPT_CPYTHON_FRAMES_H
+
+#include "adapt/cpython/layout.h"
+#include "adapt/cpython/python.h"
+#include "base/base.h"
+#include "trace/book.h"
+
+/*
+ * A thread's stack is remembered as it was when it last allocated: for each frame
+ * its address, its instruction and the node that stands for it and its callers.
+ *
+ *     frames     main -> load -> parse -> scan          (the interpreter's)
+ *     remembered main:3  load:7  parse:20               (parse allocated last)
+ *                4       5       6                      (nodes)
+ *
+ * The next allocation need only look where today's chain joins the remembered one
+ * and name what is above.  That the frames below the joint have not moved is proved
+ * by a mark in the joint's frame (see layout.h), or else by comparing their
+ * instructions, one by one.  Stopping at the first frame that merely looks the
+ * same would be wrong: in a recursion its callers can have changed.
+ *
+ * The innermost frame is also kept in the book, so that the usual case, the same
+ * function allocates again, touches nothing else.
+ */
+struct frame_entry {
+    void *frame;
+    uintptr_t ip;
+    uint32_t node;
+    uint32_t reserved;
+};
+
+struct frame_stack {
+    void *state; /* whose; the block of a state that dies is watched */
+    uint64_t state_id;
+    struct frame_stack *next; /* in its bucket */
+    struct frame_entry *entries; /* outermost first */
+    uint32_t depth;
+    uint32_t capacity;
+    uint32_t base_node; /* the thread's */
+};
+
+/*
+ * A cache from (parent's node, instruction) to node, two ways a set.  What misses
+ * decodes the line and asks the tree.  When a code object dies, its instructions
+ * are taken out: others may come to lie at the same addresses.
+ */
+enum { NODE_CACHE_BITS = 12, NODE_CACHE_SETS = 1 << NODE_CACHE_BITS };
+
+struct node_cache_entry {
+    uintptr_t ip; /* 0: free */
+    uint32_t parent;
+    uint32_t node;
+};
+
+extern struct node_cache_entry node_cache[NODE_CACHE_SETS][2];
+
+HG_ALWAYS_INLINE struct node_cache_entry *node_cache_set(uint32_t parent, uintptr_t ip)
+{
+    uint64_t h = (ip ^ (uint64_t)parent << 24) * 0x9E3779B97F4A7C15u;
+    return node_cache[h >> (64 - NODE_CACHE_BITS)];
+}
+
+/* ------------------------------------------------------------- the frame's fields */
+
+HG_ALWAYS_INLINE void *word_at(const void *base, size_t offset)
+{
+    return *(void *const *)((const char *)base + offset);
+}
+
+HG_ALWAYS_INLINE void *frame_previous(const struct py_layout *l, const void *frame)
+{
+    return word_at(frame, l->frame_previous);
+}
+
+HG_ALWAYS_INLINE uintptr_t frame_ip(const struct py_layout *l, const void *frame)
+{
+    return (uintptr_t)word_at(frame, l->frame_ip);
+}
+
+HG_ALWAYS_INLINE uint8_t frame_owner(const struct py_layout *l, const void *frame)
+{
+    return *((const uint8_t *)frame + l->frame_owner);
+}
+
+HG_ALWAYS_INLINE bool frame_is_shim(const struct py_layout *l, const void *frame)
+{
+    return l->owner_shim != 0 && frame_owner(l, frame) >= l->owner_shim;
+}
+
+HG_ALWAYS_INLINE bool frame_is_marked(const struct py_layout *l, const void *frame)
+{
+    switch (l->mark) {
+    case MARK_OWNER:
+        return frame_owner(l, frame) == MARKED_OWNER;
+    case MARK_LOCALS:
+        return word_at(frame, l->frame_locals) == python.none &&
+               frame_owner(l, frame) == 0;
+    default:
+        return false;
+    }
+}
+
+/* The lock holder's thread state. */
+HG_ALWAYS_INLINE void *current_state(const struct py_layout *l)
+{
+    if (l->state_in_runtime)
+        return *(void *volatile *)python.state;
+    return python.current_state();
+}
+
+HG_ALWAYS_INLINE void *current_frame(const struct py_layout *l, const void *state)
+{
+    void *at = word_at(state, l->state_frame);
+    return l->has_cframe ? word_at(at, l->cframe_frame) : at;
+}
+
+/* -------------------------------------------------------------- which node am I? */
+
+/*
+ * Everything but the usual case.  Returns LEDGER_NO_NODE when this process keeps no
+ * accounts.  Holder of the interpreter's lock only, no block without a tag in hand.
+ */
+uint32_t frames_slow(void *state, void *frame) HG_COLD;
+
+/* The same for the instruction `ip` of the innermost frame, which has moved on and
+   is not in the cache. */
+uint32_t frames_miss(uint32_t parent, void *frame, uintptr_t ip) HG_COLD;
+
+/* Every slow path next: something has to be looked at. */
+void frames_force_slow(void);
+
+/* Compare with a walk of all frames, and abort if they differ: -Dcheck=deep. */
+void frames_check(void *state, void *frame, uint32_t node);
+
+/* The node of the next instruction of a frame whose callers stand where they stood. */
+HG_ALWAYS_INLINE uint32_t frames_moved(void *frame, uint32_t parent, uintptr_t ip)
+{
+    struct node_cache_entry *set = node_cache_set(parent, ip);
+
+    if (HG_UNLIKELY(set[0].ip != ip || set[0].parent != parent))
+        return frames_miss(parent, frame, ip);
+    book.top_ip = ip;
+    book.top_node = set[0].node;
+    return set[0].node;
+}
+
+HG_ALWAYS_INLINE uint32_t frames_node(const struct py_layout *l, enum ledger_mode mode,
+                                      void *state)
+{
+    if (HG_UNLIKELY(state == NULL))
+        return frames_slow(NULL, NULL);
+    void *frame = current_frame(l, state);
+    uint32_t node;
+
+    if (mode == LEDGER_MODE_STACKS) {
+        if (HG_LIKELY(frame == book.top_frame && frame != NULL &&
+                      frame_is_marked(l, frame))) {
+            uintptr_t ip = frame_ip(l, frame);
+            node = HG_LIKELY(ip == book.top_ip)
+                       ? book.top_node
+                       : frames_moved(frame, book.top_parent, ip);
+        } else {
+            node = frames_slow(state, frame);
+        }
+    } else {
+        if (HG_LIKELY(state == book.state && frame != NULL &&
+                      !frame_is_shim(l, frame))) {
+            uintptr_t ip = frame_ip(l, frame);
+            node = ip == book.top_ip ? book.top_node
+                                     : frames_moved(frame, book.base_node, ip);
+        } else {
+            node = frames_slow(state, frame);
+        }
+    }
+#if HG_CHECK >= 2
+    frames_check(state, frame, node);
+#endif
+    return node;
+}
+
+/* ------------------------------------------------------------------ what is told */
+
+/* A watched block is freed: a code object or a thread's state.  Lock held. */
+void frames_block_died(void *block) HG_COLD;
+
+/* A forked child: forget everything about threads. */
+void frames_forked(void);
+
+/* Whether the calling thread holds the interpreter's lock; `state` is the lock
+   holder's.  3.11 shows every thread the state of whoever holds it. */
+bool frames_lock_is_mine_slow(void *state) HG_COLD;
+extern __thread void *frames_my_state __attribute__((tls_model("initial-exec")));
+
+HG_ALWAYS_INLINE bool frames_lock_is_mine(const struct py_layout *l, void *state)
+{
+    if (!l->state_in_runtime)
+        return state != NULL;
+    return HG_LIKELY(state == frames_my_state && state != NULL) ||
+           (state != NULL && frames_lock_is_mine_slow(state));
+}
+
+#endif

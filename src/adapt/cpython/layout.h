@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* layout.h - where CPython keeps its frames: one table, a row per minor version. */
+#ifndef HG_ADAPT_CPYTHON_LAYOUT_H
+#define HG_ADAPT_CPYTHON_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A mark that we leave in a frame and that every push of a frame wipes out: while
+ * it is there, this is the activation that we saw before, so all its callers stand
+ * where they stood.  Frames of generators are never marked, for others can resume
+ * them.
+ */
+enum frame_mark {
+    /* There is no such field: all frames must be compared. */
+    MARK_NONE,
+    /* 3.11: `owner` is 0 for frames of the thread's stack, and release builds only
+       ever compare it with 1 and 2; debug builds assert that it is 0. */
+    MARK_OWNER,
+    /* 3.13: `f_locals` of optimized code is unused since PEP 667; None is immortal. */
+    MARK_LOCALS,
+};
+
+enum { MARKED_OWNER = 0x40 };
+
+/* Offsets in bytes.  The hot paths are compiled once per row, with the row as a
+   constant, so a field costs what it costs CPython itself. */
+struct py_layout {
+    uint8_t minor;
+    uint8_t mark;          /* enum frame_mark */
+    uint8_t owner_generator;
+    uint8_t owner_shim;    /* owners from here on are no Python frames; 0: there are none */
+    bool state_in_runtime; /* the lock's holder is a word of _PyRuntime, not thread-local */
+    bool has_cframe;       /* tstate -> cframe -> current_frame */
+    uint16_t runtime_state;
+    uint16_t state_frame;  /* of cframe or current_frame in the thread state */
+    uint16_t cframe_frame;
+    uint16_t state_id;
+    uint16_t state_interp;
+    uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals;
+    uint16_t code_file, code_name, code_first_line, code_first_traceable, code_flags,
+        code_bytecode;
+    uint16_t interp_gc_stats; /* of the first generation's, three of 24 bytes each */
+};
+
+/* clang-format off */
+#define LAYOUT_311 {                                                                    \
+    .minor = 11, .mark = MARK_OWNER, .owner_generator = 1, .owner_shim = 0,             \
+    .state_in_runtime = true, .has_cframe = true, .runtime_state = 576,                 \
+    .state_frame = 56, .cframe_frame = 8, .state_id = 240, .state_interp = 16,          \
+    .frame_previous = 48, .frame_code = 32, .frame_ip = 56, .frame_owner = 69,          \
+    .frame_locals = 24, .code_file = 112, .code_name = 128, .code_first_line = 72,      \
+    .code_first_traceable = 168, .code_flags = 48, .code_bytecode = 184,                \
+    .interp_gc_stats = 776 }
+
+#define LAYOUT_313 {                                                                    \
+    .minor = 13, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
+    .state_in_runtime = false, .has_cframe = false,                                     \
+    .state_frame = 72, .state_id = 224, .state_interp = 16,                             \
+    .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 70,            \
+    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_first_line = 68,      \
+    .code_first_traceable = 184, .code_flags = 48, .code_bytecode = 200,                \
+    .interp_gc_stats = 7528 }
+/* clang-format on */
+
+/* The row of a minor version, or NULL. */
+const struct py_layout *layout_find(int minor);
+
+#endif

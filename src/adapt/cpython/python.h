@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* python.h - the interpreter in this process, found by its exported symbols. */
+#ifndef HG_ADAPT_CPYTHON_PYTHON_H
+#define HG_ADAPT_CPYTHON_PYTHON_H
+
+#include "adapt/cpython/layout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct py_object py_object; /* a PyObject, opaque */
+
+/* PyMemAllocatorEx, as every CPython since 3.5 declares it. */
+struct py_allocator {
+    void *context;
+    void *(*malloc)(void *context, size_t bytes);
+    void *(*calloc)(void *context, size_t count, size_t bytes);
+    void *(*realloc)(void *context, void *block, size_t bytes);
+    void (*free)(void *context, void *block);
+};
+
+enum py_domain { PY_RAW, PY_MEM, PY_OBJ, PY_DOMAINS };
+
+/* The library is loaded into programs that are not Python, too: nothing of the
+   interpreter's may be an undefined symbol of ours. */
+struct python {
+    const struct py_layout *layout; /* NULL: a version without a row */
+    bool debug_build;               /* asserts about its frames */
+    char *runtime;                  /* &_PyRuntime */
+    void **state;                   /* &current thread state, where it is a word of it */
+    void *none;
+
+    const char *(*get_version)(void);
+    int (*is_initialized)(void);
+    int (*is_finalizing)(void);
+    int (*add_pending_call)(int (*call)(void *), void *arg);
+    void *(*current_state)(void); /* the lock's holder's; NULL: nobody's */
+    void *(*this_threads_state)(void);
+    void (*get_allocator)(int domain, struct py_allocator *out);
+    void (*set_allocator)(int domain, struct py_allocator *in);
+    int (*code_line)(void *code, int offset_bytes);
+    long (*text_length)(void *text);
+    unsigned (*text_char)(void *text, long index);
+};
+
+extern struct python python; /* set before the interpreter starts */
+
+/* Find the interpreter.  False: this program is none. */
+bool python_find(void);
+
+#endif

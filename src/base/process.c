@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* process.c - what /proc tells of a process; may run inside malloc. */
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+ssize_t process_read_file(const char *path, char *out, size_t bytes)
+{
+    int saved = errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t n = 0;
+    while (n < bytes - 1) {
+        ssize_t got = read(fd, out + n, bytes - 1 - n);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        n += (size_t)got;
+    }
+    close(fd);
+    out[n] = 0;
+    errno = saved;
+    return (ssize_t)n;
+}
+
+static uint64_t parse_number(const char *text)
+{
+    uint64_t value = 0;
+    while (*text >= '0' && *text <= '9')
+        value = value * 10 + (uint64_t)(*text++ - '0');
+    return value;
+}
+
+uint64_t process_start_ticks(pid_t pid)
+{
+    char path[32] = "/proc/";
+    char text[1024];
+    char digits[12];
+    size_t n = strlen(path);
+    int d = 0;
+
+    if (pid <= 0)
+        return 0;
+    for (unsigned rest = (unsigned)pid; rest != 0 || d == 0; rest /= 10)
+        digits[d++] = (char)('0' + rest % 10);
+    while (d > 0)
+        path[n++] = digits[--d];
+    strcpy(path + n, "/stat");
+    if (process_read_file(path, text, sizeof text) <= 0)
+        return 0;
+    /* The command, field 2, may hold spaces and parentheses: count from its end. */
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at != NULL && field < 22; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    return at != NULL ? parse_number(at + 1) : 0;
+}
+
+void process_boot_id(char out[40])
+{
+    ssize_t n = process_read_file("/proc/sys/kernel/random/boot_id", out, 37);
+    out[n < 36 ? 0 : 36] = 0;
+}
+
+uint64_t process_rss_bytes(void)
+{
+    char text[128];
+
+    if (process_read_file("/proc/self/statm", text, sizeof text) <= 0)
+        return 0;
+    const char *second = strchr(text, ' ');
+    return second != NULL ? parse_number(second + 1) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}

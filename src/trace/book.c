@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* book.c - the rare paths of charging blocks; runs inside malloc, takes no other lock. */
+#include "trace/book.h"
+
+#include "trace/session.h"
+
+#include <stdatomic.h>
+
+struct book book;
+
+static atomic_flag away_lock = ATOMIC_FLAG_INIT; /* rank: innermost */
+
+static void lock_away(void)
+{
+    /* Held for a few instructions, and never across a call. */
+    while (atomic_flag_test_and_set_explicit(&away_lock, memory_order_acquire))
+        __builtin_ia32_pause();
+}
+
+static void unlock_away(void)
+{
+    atomic_flag_clear_explicit(&away_lock, memory_order_release);
+}
+
+void book_restart_epochs(void)
+{
+    uint64_t nodes = ledger_used(&session.ledger, LEDGER_NODES);
+
+    for (uint64_t i = 0; i < nodes; i++)
+        book.nodes[i].counters.epoch = 0;
+    for (int i = 0; i < LEDGER_DOMAINS; i++)
+        book.header->domain[i].epoch = 0;
+    book.header->epoch = 1;
+}
+
+void book_away(uint32_t node, bool freed, size_t bytes)
+{
+    struct ledger *ledger = &session.ledger;
+    struct ledger_away *table;
+    uint64_t used;
+    uint64_t i = 0;
+
+    lock_away();
+    table = ledger_at(ledger, LEDGER_AWAY);
+    used = ledger_used(ledger, LEDGER_AWAY);
+    while (i < used && table[i].node != node && table[i].node != 0)
+        i++;
+    if (i == used) {
+        if (!ledger_reserve(ledger, LEDGER_AWAY, used + 1)) {
+            unlock_away();
+            /* A full table and a holder of the lock that never allocates: go in
+               beside it, and say that one of the two updates may be lost. */
+            __atomic_fetch_add(&ledger->header->lost.away_races, 1, __ATOMIC_RELAXED);
+            if (freed)
+                book_freed(node, LEDGER_RAW, bytes);
+            else
+                book_allocated(node, LEDGER_RAW, bytes);
+            return;
+        }
+        table[i] = (struct ledger_away){0};
+    }
+    struct ledger_away *entry = &table[i];
+    if (freed) {
+        entry->freed_bytes += bytes;
+        entry->freed_blocks++;
+    } else {
+        entry->allocated_bytes += bytes;
+        entry->allocated_blocks++;
+    }
+    entry->node = node;
+    if (i == used)
+        ledger_publish(ledger, LEDGER_AWAY, used + 1);
+    unlock_away();
+}
+
+/* Add one entry to the nodes as if it happened now, allocations first. */
+static void settle(const struct ledger_away *entry)
+{
+    struct ledger_header *header = book.header;
+    struct ledger_counters *of[2] = {&book.nodes[entry->node].counters,
+                                     &header->domain[LEDGER_RAW]};
+
+    for (int i = 0; i < 2; i++) {
+        counters_touch(of[i], header->epoch);
+        of[i]->allocated_bytes += entry->allocated_bytes;
+        of[i]->allocated_blocks += entry->allocated_blocks;
+    }
+    header->live_bytes += entry->allocated_bytes;
+    if (header->live_bytes > header->peak_bytes)
+        header->peak_bytes = header->live_bytes;
+    if (entry->freed_blocks == 0)
+        return;
+    if (header->live_bytes == header->peak_bytes && ++header->epoch == 0)
+        book_restart_epochs();
+    for (int i = 0; i < 2; i++) {
+        counters_touch(of[i], header->epoch);
+        of[i]->freed_bytes += entry->freed_bytes;
+        of[i]->freed_blocks += entry->freed_blocks;
+    }
+    header->live_bytes -= entry->freed_bytes;
+}
+
+void book_take_over(void)
+{
+    struct ledger *ledger = &session.ledger;
+
+    if (ledger_used(ledger, LEDGER_AWAY) == 0)
+        return;
+    lock_away();
+    struct ledger_away *table = ledger_at(ledger, LEDGER_AWAY);
+    uint64_t used = ledger_used(ledger, LEDGER_AWAY);
+    for (uint64_t i = 0; i < used; i++) {
+        struct ledger_away entry = table[i];
+        table[i].node = 0;
+        if (entry.node != 0)
+            settle(&entry);
+        table[i] = (struct ledger_away){0};
+    }
+    ledger_publish(ledger, LEDGER_AWAY, 0);
+    unlock_away();
+}
+
+void book_before_fork(void)
+{
+    lock_away();
+}
+
+void book_after_fork(void)
+{
+    unlock_away();
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* book.h - charging blocks to nodes: the fast path of the accounts. */
+#ifndef HG_TRACE_BOOK_H
+#define HG_TRACE_BOOK_H
+
+#include "base/base.h"
+#include "ledger/layout.h"
+
+#include <stdbool.h>
+
+/*
+ * The tag of a block, 32 bits beside its pool:
+ *
+ *     node (26) | watched (1) | slack (5)
+ *
+ * `slack` is the size of the block's class less the size asked for, where the
+ * class is fine enough; `watched` marks a block whose death matters to the
+ * adapter (a code object, a thread's state).
+ */
+enum { TAG_SLACK_BITS = 5, TAG_NODE_SHIFT = 6 };
+#define TAG_SLACK_MASK ((1u << TAG_SLACK_BITS) - 1)
+#define TAG_WATCHED (1u << TAG_SLACK_BITS)
+
+static inline uint32_t tag_of(uint32_t node, size_t slack)
+{
+    return node << TAG_NODE_SHIFT | (uint32_t)slack;
+}
+
+static inline uint32_t tag_node(uint32_t tag)
+{
+    return tag >> TAG_NODE_SHIFT;
+}
+
+/*
+ * The book: what the fast path needs to know.  One writer at a time, the holder
+ * of the interpreter's lock.
+ *
+ * It stands in pages of its own that the kernel wipes in a forked child
+ * (MADV_WIPEONFORK): atfork handlers miss _Fork() and clone(), this does not.  So
+ *
+ *     nodes == NULL     iff this process keeps no accounts: it has not begun, or
+ *                       it is a child that has not noticed yet, or they are closed
+ *
+ * and the same goes for the adapter's `top_frame`: a child's first allocation
+ * and its first free take the slow path, which starts the child's own ledger or
+ * none.
+ */
+struct book {
+    struct ledger_node *nodes;
+    struct ledger_header *header;
+
+    /* The adapter's: the innermost frame seen last, its instruction, their node. */
+    void *top_frame; /* NULL leads to the slow path, whatever the frame */
+    uintptr_t top_ip;
+    uint32_t top_node;
+    uint32_t top_parent;       /* the node of its caller */
+    void *state;               /* the thread state seen last; NULL: slow path */
+    struct frame_stack *stack; /* what is remembered of that thread */
+    uint32_t base_node;        /* the node of that thread */
+} __attribute__((aligned(4096)));
+
+extern struct book book;
+
+/* The epoch counter went round: let no counter's old epoch equal a new one. */
+void book_restart_epochs(void) HG_COLD;
+
+HG_ALWAYS_INLINE void counters_touch(struct ledger_counters *counters, uint32_t epoch)
+{
+    if (HG_UNLIKELY(counters->epoch != epoch)) {
+        uint64_t blocks = counters->allocated_blocks - counters->freed_blocks;
+        counters->peak_bytes = counters->allocated_bytes - counters->freed_bytes;
+        counters->peak_blocks = blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)blocks;
+        counters->epoch = epoch;
+    }
+}
+
+HG_ALWAYS_INLINE void counters_allocated(struct ledger_counters *counters, uint32_t epoch,
+                                         size_t bytes)
+{
+    counters_touch(counters, epoch);
+    counters->allocated_bytes += bytes;
+    counters->allocated_blocks++;
+}
+
+HG_ALWAYS_INLINE void counters_freed(struct ledger_counters *counters, uint32_t epoch,
+                                     size_t bytes)
+{
+    counters_touch(counters, epoch);
+    counters->freed_bytes += bytes;
+    counters->freed_blocks++;
+}
+
+/* A block of a domain that has counters of its own: MEM and RAW, not OBJ. */
+HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain, size_t bytes)
+{
+    struct ledger_header *header = book.header;
+    uint32_t epoch = header->epoch;
+
+    counters_allocated(&book.nodes[node].counters, epoch, bytes);
+    if (domain != LEDGER_OBJ)
+        counters_allocated(&header->domain[domain], epoch, bytes);
+    uint64_t live = header->live_bytes + bytes;
+    header->live_bytes = live;
+    if (live > header->peak_bytes)
+        header->peak_bytes = live;
+}
+
+HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain, size_t bytes)
+{
+    struct ledger_header *header = book.header;
+    uint64_t live = header->live_bytes;
+
+    /* The total leaves its maximum: what the counters hold now is the peak. */
+    if (HG_UNLIKELY(live == header->peak_bytes) && HG_UNLIKELY(++header->epoch == 0))
+        book_restart_epochs();
+    uint32_t epoch = header->epoch;
+    counters_freed(&book.nodes[node].counters, epoch, bytes);
+    if (domain != LEDGER_OBJ)
+        counters_freed(&header->domain[domain], epoch, bytes);
+    header->live_bytes = live - bytes;
+}
+
+/*
+ * The same for a thread that does not hold the interpreter's lock, by a table
+ * that the holder takes over in time.  Takes a lock; never fails, counts what may
+ * have been lost.
+ */
+void book_away(uint32_t node, bool freed, size_t bytes);
+
+/* Take over what other threads did without the lock; the caller holds it. */
+void book_take_over(void);
+
+/* About fork(): the table's lock must not be held by a thread that is gone. */
+void book_before_fork(void);
+void book_after_fork(void);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * claim.c - which file is this process's ledger; see session.c for the rules.
+ *
+ * Two children of a shell may both find FILE unclaimed: they settle it under
+ * flock(), which is held for microseconds and by nobody else.
+ */
+#include "trace/claim.h"
+
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The fields of a header that tell whose it is. */
+struct owner {
+    bool empty;  /* nothing there yet */
+    bool ledger; /* of our version */
+    bool mine;   /* this very process's, before an exec */
+    uint32_t state;
+    pid_t pid;
+};
+
+/* Append ".NUMBER" to a path; no stdio, for a child may be inside malloc. */
+static void append_number(char path[PATH_MAX], unsigned number)
+{
+    char digits[12];
+    int d = 0;
+    size_t n = strlen(path);
+
+    do {
+        digits[d++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    path[n++] = '.';
+    while (d > 0)
+        path[n++] = digits[--d];
+    path[n] = 0;
+}
+
+static struct owner look(int fd)
+{
+    struct ledger_header header;
+    struct owner owner = {0};
+    struct stat file;
+
+    if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode))
+        return owner;
+    owner.empty = file.st_size == 0;
+    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
+        memcmp(header.magic, LEDGER_MAGIC, sizeof header.magic) != 0)
+        return owner;
+    owner.ledger = true;
+    owner.state = header.state;
+    owner.pid = header.pid;
+    owner.mine = header.version == LEDGER_VERSION && header.pid == getpid() &&
+                 header.process_start == process_start_ticks(getpid());
+    return owner;
+}
+
+/* Move what lies at `path` out of the way, to PATH.PID or the first free PATH.PID.N. */
+static int set_aside(const char *path, const char *stem, pid_t pid, bool numbered)
+{
+    char aside[PATH_MAX];
+
+    for (unsigned n = numbered ? 1 : 0; n < 10000; n++) {
+        strcpy(aside, stem);
+        append_number(aside, (unsigned)pid);
+        if (n > 0)
+            append_number(aside, n);
+        if (access(aside, F_OK) != 0)
+            return rename(path, aside);
+    }
+    errno = EEXIST;
+    return -1;
+}
+
+static void mark_replaced(int fd)
+{
+    uint32_t state = LEDGER_REPLACED;
+    uint64_t start_ns = 0;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t end_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    if (pread(fd, &start_ns, sizeof start_ns, offsetof(struct ledger_header, start_ns)) ==
+        (ssize_t)sizeof start_ns) {
+        end_ns -= start_ns;
+        ssize_t n = pwrite(fd, &end_ns, sizeof end_ns,
+                           offsetof(struct ledger_header, end_ns));
+        n += pwrite(fd, &state, sizeof state, offsetof(struct ledger_header, state));
+        (void)n; /* a reader then calls it killed: not wrong, only less exact */
+    }
+}
+
+/* A new, empty file at `path`; what lies there goes to STEM.PID.N. */
+static int open_new(const char *path, const char *stem)
+{
+    for (int attempt = 0; attempt < 3; attempt++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+        fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return -1;
+        struct owner owner = look(fd);
+        if (owner.mine)
+            mark_replaced(fd);
+        close(fd);
+        if (!owner.ledger) {
+            errno = EEXIST;
+            return -1;
+        }
+        if (set_aside(path, stem, getpid(), true) != 0)
+            return -1;
+    }
+    return -1;
+}
+
+int claim_childs_ledger(const struct session_config *config, char path[PATH_MAX])
+{
+    strcpy(path, config->path);
+    append_number(path, (unsigned)getpid());
+    return open_new(path, config->path);
+}
+
+/* Lock FILE for a moment; a stuck holder must not stop the program. */
+static bool lock_file(int fd)
+{
+    for (int attempt = 0; attempt < 100; attempt++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return false;
+}
+
+int claim_ledger(const struct session_config *config, char path[PATH_MAX])
+{
+    bool started = getpid() == config->started;
+
+    strcpy(path, config->path);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -1;
+    bool locked = lock_file(fd);
+    struct owner owner = look(fd);
+    if (locked && (owner.empty || (owner.ledger && owner.state == LEDGER_WAITING))) {
+        return fd; /* closing it ends the lock */
+    }
+    if (!owner.ledger && !owner.empty) {
+        close(fd);
+        errno = EEXIST;
+        return -1;
+    }
+    if (owner.mine)
+        mark_replaced(fd);
+    int aside = 0;
+    if (owner.mine || started)
+        aside = set_aside(path, config->path, owner.pid, owner.mine);
+    close(fd);
+    if (aside != 0)
+        return -1;
+    if (owner.mine || started)
+        return open_new(path, config->path);
+    return claim_childs_ledger(config, path);
+}
+
+void claim_mark_replaced(const struct session_config *config)
+{
+    char path[PATH_MAX];
+
+    for (int i = 0; i < 2; i++) {
+        strcpy(path, config->path);
+        if (i == 1)
+            append_number(path, (unsigned)getpid());
+        int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        struct owner owner = look(fd);
+        if (owner.mine && owner.state != LEDGER_WAITING)
+            mark_replaced(fd);
+        close(fd);
+    }
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.c - one process's accounts from their beginning to their end.
+ *
+ * Which file.  `heapglass run` makes FILE, in state LEDGER_WAITING, and passes its
+ * name on.  FILE belongs to the program that was started; if that turns out to be
+ * a wrapper and no interpreter, to the first interpreter under it.  Everybody
+ * else's is FILE.PID.  When a process with a ledger replaces itself by exec, the
+ * old ledger becomes FILE.PID.N.
+ */
+#include "trace/session.h"
+
+#include "base/process.h"
+#include "heap/heap.h"
+#include "trace/book.h"
+#include "trace/claim.h"
+#include "trace/threads.h"
+#include "trace/timeline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+struct session session;
+struct session_adapter session_adapter;
+
+static char scratch[16384]; /* used at the start of a session only, by one thread */
+
+static void say(const char *what, const char *remedy)
+{
+    char line[PATH_MAX + 256];
+    size_t n = 0;
+    const char *parts[] = {"heapglass: ", session.config.path, ": ", what, "; ", remedy, "\n"};
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        size_t m = strlen(parts[i]);
+        if (m > sizeof line - n)
+            m = sizeof line - n;
+        memcpy(line + n, parts[i], m);
+        n += m;
+    }
+    if (write(STDERR_FILENO, line, n) < 0) {
+        /* Standard error is closed: there is nobody to tell. */
+    }
+}
+
+bool session_configure(void)
+{
+    struct session_config *config = &session.config;
+    const char *path = getenv("HEAPGLASS_LEDGER");
+    const char *started = getenv("HEAPGLASS_SESSION");
+    const char *mode = getenv("HEAPGLASS_MODE");
+    const char *recycled = getenv("HEAPGLASS_RECYCLED");
+    const char *children = getenv("HEAPGLASS_CHILDREN");
+
+    if (path == NULL || started == NULL || path[0] != '/' ||
+        strlen(path) > sizeof config->path - 32)
+        return false;
+    strcpy(config->path, path);
+    config->started = (pid_t)strtol(started, NULL, 10);
+    config->mode = LEDGER_MODE_STACKS;
+    if (mode != NULL && strcmp(mode, "lines") == 0)
+        config->mode = LEDGER_MODE_LINES;
+    if (mode != NULL && strcmp(mode, "untraced") == 0)
+        config->mode = LEDGER_MODE_UNTRACED;
+    config->recycled = recycled == NULL || strcmp(recycled, "0") != 0;
+    config->children = children == NULL || strcmp(children, "0") != 0;
+    return true;
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static struct ledger_text put_file(struct ledger *ledger, const char *path)
+{
+    ssize_t n = process_read_file(path, scratch, sizeof scratch);
+    return ledger_put_text(ledger, scratch, n > 0 ? (size_t)n : 0);
+}
+
+/* Who we are, for all readers. */
+static void introduce(struct ledger *ledger)
+{
+    struct ledger_header *header = ledger->header;
+    ssize_t n;
+
+    header->pid = getpid();
+    header->parent_pid = getppid();
+    header->session_pid = session.config.started;
+    header->process_start = process_start_ticks(header->pid);
+    header->start_ns = clock_ns(CLOCK_MONOTONIC);
+    header->start_realtime_ns = clock_ns(CLOCK_REALTIME);
+    header->mode = session.config.mode;
+    process_boot_id(header->boot_id);
+    header->command = put_file(ledger, "/proc/self/cmdline");
+    if (getcwd(scratch, sizeof scratch) != NULL)
+        header->folder = ledger_put_text(ledger, scratch, strlen(scratch));
+    n = readlink("/proc/self/exe", scratch, sizeof scratch);
+    header->program = ledger_put_text(ledger, scratch, n > 0 ? (size_t)n : 0);
+    ledger_set_state(header, LEDGER_RUNNING);
+}
+
+/* From here on the fast paths find their way. */
+static void open_book(void)
+{
+    session.pid = getpid();
+    book.header = session.ledger.header;
+    if (session.config.mode != LEDGER_MODE_UNTRACED)
+        book.nodes = session.ledger.nodes;
+    timeline_start();
+}
+
+hg_status session_start(void)
+{
+    char path[PATH_MAX];
+    bool first = getpid() == session.config.started;
+
+    if (!first && !session.config.children)
+        return HG_ENOTSUP;
+    if (madvise(&book, sizeof book, MADV_WIPEONFORK) != 0) {
+        say("the kernel cannot wipe memory at fork", "Linux 4.14 or newer is needed");
+        return HG_ENOTSUP;
+    }
+    int fd = claim_ledger(&session.config, path);
+    if (fd < 0) {
+        if (first)
+            say(strerror(errno), "the program runs unwatched");
+        return HG_EIO;
+    }
+    hg_status status = ledger_init(&session.ledger, fd, path, 0);
+    if (status == HG_OK)
+        introduce(&session.ledger);
+    close(fd); /* not earlier: now all can see whose it is */
+    if (status == HG_OK)
+        status = tree_init(&session.tree, &session.ledger);
+    if (status == HG_OK)
+        status = threads_start();
+    if (status != HG_OK) {
+        if (first)
+            say(status == HG_EFULL ? "no room for the ledger" : "cannot make the ledger",
+                "name another place with -o; the program runs unwatched");
+        ledger_close(&session.ledger);
+        return status;
+    }
+    session.active = true;
+    open_book();
+    return HG_OK;
+}
+
+/* Count one inherited block for its node. */
+static void recount(void *arg, void *block, size_t usable, uint32_t *tag, size_t requested)
+{
+    struct ledger *ledger = arg;
+    struct ledger_inherited *inherited = ledger_at(ledger, LEDGER_INHERITED);
+    uint64_t known = ledger->header->section[LEDGER_INHERITED].capacity;
+    uint32_t node = tag_node(*tag);
+
+    (void)block;
+    /* Another thread may have been between its block and the tag when we forked. */
+    if (node >= known || node < LEDGER_ROOT)
+        node = LEDGER_NOT_RECORDED;
+    size_t bytes = requested != 0 ? requested : usable - (*tag & TAG_SLACK_MASK);
+    inherited[node].bytes += bytes;
+    inherited[node].blocks++;
+}
+
+/* What the child has inherited is what its own tags say. */
+static void count_inherited(struct ledger *ledger, const struct ledger_header *parent)
+{
+    struct ledger_header *header = ledger->header;
+    const struct ledger_inherited *inherited = ledger_at(ledger, LEDGER_INHERITED);
+    uint64_t known = header->section[LEDGER_INHERITED].capacity;
+
+    heap_walk(recount, ledger);
+    for (uint64_t id = LEDGER_ROOT; id < known; id++) {
+        ledger->nodes[id].counters.allocated_bytes = inherited[id].bytes;
+        ledger->nodes[id].counters.allocated_blocks = inherited[id].blocks;
+        header->live_bytes += inherited[id].bytes;
+    }
+    header->peak_bytes = header->live_bytes;
+    /* A tag does not say its domain; the parent's counts are those of the fork, or
+       a few operations later. */
+    for (int d = LEDGER_MEM; d < LEDGER_DOMAINS; d++) {
+        const struct ledger_counters *of = &parent->domain[d];
+        header->domain[d].allocated_bytes = of->allocated_bytes - of->freed_bytes;
+        header->domain[d].allocated_blocks = of->allocated_blocks - of->freed_blocks;
+    }
+    ledger_publish(ledger, LEDGER_INHERITED, known);
+    header->forked = 1;
+}
+
+static hg_status make_childs_ledger(struct ledger *child)
+{
+    struct ledger *parents = &session.ledger;
+    struct ledger_header *from = parents->header;
+    uint64_t threads = ledger_used(parents, LEDGER_THREADS);
+    uint64_t nodes = LEDGER_FIRST_THREAD + (uint64_t)session.tree.nodes.count;
+    char path[PATH_MAX];
+
+    int fd = claim_childs_ledger(&session.config, path);
+    if (fd < 0)
+        return HG_EIO;
+    hg_status status = ledger_init(child, fd, path, nodes);
+    close(fd);
+    if (status != HG_OK)
+        return status;
+    if (tree_copy(&session.tree, child) != HG_OK ||
+        !ledger_reserve(child, LEDGER_THREADS, threads)) {
+        session.tree.ledger = parents;
+        ledger_close(child);
+        unlink(path);
+        return HG_EFULL;
+    }
+    memcpy(ledger_at(child, LEDGER_THREADS), ledger_at(parents, LEDGER_THREADS),
+           threads * sizeof(struct ledger_thread));
+    ledger_publish(child, LEDGER_THREADS, threads);
+    introduce(child);
+    struct ledger_header *header = child->header;
+    header->python = from->python; /* its text was copied with the others */
+    header->recycled = from->recycled;
+    header->recycled_how = from->recycled_how;
+    header->stacks_how = from->stacks_how;
+    header->displaced = from->displaced;
+    if (header->mode != LEDGER_MODE_UNTRACED)
+        count_inherited(child, from);
+    return HG_OK;
+}
+
+static bool start_child(void)
+{
+    static struct ledger child;
+
+    heap_after_fork_child(); /* does nothing if a handler has already done it */
+    book_after_fork();
+    session_adapter.forked();
+    hg_status status =
+        session.config.children ? make_childs_ledger(&child) : HG_ENOTSUP;
+    if (status != HG_OK) {
+        if (session.config.children)
+            __atomic_fetch_add(&session.ledger.header->lost.children, 1,
+                               __ATOMIC_RELAXED);
+        session.active = false;
+        ledger_close(&session.ledger);
+        session_adapter.stopped();
+        return false;
+    }
+    ledger_close(&session.ledger);
+    session.ledger = child;
+    threads_after_fork();
+    open_book();
+    return true;
+}
+
+bool session_awake(void)
+{
+    if (!session.active)
+        return false;
+    if (book.header != NULL)
+        return book.nodes != NULL;
+    int saved = errno;
+    bool awake = session.pid != getpid() && start_child();
+    errno = saved;
+    return awake && book.nodes != NULL;
+}
+
+/* No fast path writes the ledger any more. */
+static void close_book(enum ledger_state state)
+{
+    timeline_finish();
+    session.ledger.header->end_ns =
+        clock_ns(CLOCK_MONOTONIC) - session.ledger.header->start_ns;
+    ledger_set_state(session.ledger.header, state);
+}
+
+void session_finalize(void)
+{
+    if (!session.active || book.header == NULL)
+        return;
+    book_take_over();
+    close_book(LEDGER_FINALIZED);
+    session.active = false;
+    session_adapter.stopped();
+}
+
+void session_exit(int status, bool early)
+{
+    struct ledger_header *header = session.ledger.header;
+
+    /* A vfork child shares this memory and must leave no trace in it. */
+    if (header == NULL || session.pid != getpid() || header->state == LEDGER_EXITED)
+        return;
+    header->exit_status = status;
+    header->exited_early = early;
+    bool closed = header->state == LEDGER_FINALIZED;
+    close_book(LEDGER_EXITED);
+    /* Without finalization other threads may still be making nodes. */
+    if (closed)
+        ledger_trim(&session.ledger);
+}
+
+void session_replaced(void)
+{
+    claim_mark_replaced(&session.config);
+}
+
+static void note(struct ledger_text *where, const char *text)
+{
+    if (session.active)
+        *where = ledger_put_text(&session.ledger, text, strlen(text));
+}
+
+void session_note_python(const char *version)
+{
+    note(&session.ledger.header->python, version);
+}
+
+void session_note_stacks(const char *how)
+{
+    note(&session.ledger.header->stacks_how, how);
+}
+
+void session_note_recycled(bool watched, const char *how)
+{
+    note(&session.ledger.header->recycled_how, how);
+    if (session.active)
+        session.ledger.header->recycled = watched;
+}
+
+void session_note_displaced(const char *what)
+{
+    note(&session.ledger.header->displaced, what);
+}
