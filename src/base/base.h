@@ -9,6 +9,7 @@
 #define HG_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HG_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HG_COLD __attribute__((noinline, cold))
+#define HG_NOINLINE __attribute__((noinline))
 #define HG_ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Results of everything that can fail and is not an allocator: 0 or one of these. */

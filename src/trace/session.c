@@ -285,6 +285,8 @@ void session_finalize(void)
         return;
     book_take_over();
     close_book(LEDGER_FINALIZED);
+    book.nodes = NULL;
+    book.header = NULL;
     session.active = false;
     session_adapter.stopped();
 }

@@ -126,7 +126,14 @@ void timeline_start(void)
 
 void timeline_tick(void)
 {
-    if (book.header == NULL && !session_awake())
+    /* A traced child is awakened by the adapter, which knows that no block is without
+       its tag just now. */
+    if (book.header == NULL &&
+        (session.config.mode != LEDGER_MODE_UNTRACED || !session.active))
+        return;
+    if (book.header == NULL)
+        session_awake();
+    if (book.header == NULL)
         return;
     uint64_t now_ns = since_start(CLOCK_MONOTONIC_COARSE);
     if (now_ns < timeline.next_ns)

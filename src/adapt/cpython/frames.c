@@ -425,7 +425,8 @@ uint32_t frames_slow(void *state, void *frame)
         frame = frame_previous(l, frame);
     if (frame == NULL) {
         book.top_frame = NULL;
-        return book.base_node;
+        observer_no_frame();
+        return book.nodes != NULL ? book.base_node : LEDGER_NO_NODE;
     }
     if (session.config.mode == LEDGER_MODE_LINES)
         return line_node(l, frame);
@@ -458,6 +459,14 @@ void frames_block_died(void *block)
             frames_my_state = NULL;
         drop_stack(block);
     }
+}
+
+void frames_block_died_away(void)
+{
+    /* Races with the lock's holder are harmless: what it stores in between it has just
+       looked up, and if we overwrite that it looks it up once more. */
+    __atomic_store_n(&book.top_frame, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&book.state, NULL, __ATOMIC_RELAXED);
 }
 
 void frames_forked(void)

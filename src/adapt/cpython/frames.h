@@ -123,11 +123,11 @@ HG_ALWAYS_INLINE void *current_frame(const struct py_layout *l, const void *stat
  * Everything but the usual case.  Returns LEDGER_NO_NODE when this process keeps no
  * accounts.  Holder of the interpreter's lock only, no block without a tag in hand.
  */
-uint32_t frames_slow(void *state, void *frame) HG_COLD;
+uint32_t frames_slow(void *state, void *frame) HG_NOINLINE;
 
 /* The same for the instruction `ip` of the innermost frame, which has moved on and
    is not in the cache. */
-uint32_t frames_miss(uint32_t parent, void *frame, uintptr_t ip) HG_COLD;
+uint32_t frames_miss(uint32_t parent, void *frame, uintptr_t ip) HG_NOINLINE;
 
 /* Every slow path next: something has to be looked at. */
 void frames_force_slow(void);
@@ -185,6 +185,10 @@ HG_ALWAYS_INLINE uint32_t frames_node(const struct py_layout *l, enum ledger_mod
 
 /* A watched block is freed: a code object or a thread's state.  Lock held. */
 void frames_block_died(void *block) HG_COLD;
+
+/* The same without the lock, as the states of threads are that end: nothing is done
+   but that the next allocation looks whose state it has. */
+void frames_block_died_away(void);
 
 /* A forked child: forget everything about threads. */
 void frames_forked(void);

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hooks.c - the allocator that CPython calls.
+ *
+ * One body, compiled for each layout of frames, mode and domain with these as
+ * constants.  The way of a small block:
+ *
+ *     malloc   which node am I (frames.h), take a block (heap.h), write its tag,
+ *              add to the node (book.h)
+ *     free     find the pool, read the tag, subtract, give the block back
+ *
+ * A resized block belongs to the line that resized it, and counts as freed there
+ * and allocated here, in this order, wherever it then lies: as with tracemalloc.
+ */
+#include "adapt/cpython/hooks.h"
+
+#include "adapt/cpython/frames.h"
+#include "adapt/cpython/observer.h"
+#include "adapt/cpython/python.h"
+#include "heap/heap.h"
+#include "trace/book.h"
+#include "trace/session.h"
+#include "trace/threads.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static struct py_allocator before[PY_DOMAINS]; /* whose place we took */
+static struct py_allocator installed[PY_DOMAINS];
+
+static const enum ledger_domain ledger_domains[PY_DOMAINS] = {
+    [PY_RAW] = LEDGER_RAW, [PY_MEM] = LEDGER_MEM, [PY_OBJ] = LEDGER_OBJ};
+
+/* Size 0 counts as 1, as CPython has it. */
+HG_ALWAYS_INLINE size_t at_least_one(size_t bytes)
+{
+    return bytes + (bytes == 0);
+}
+
+static bool multiply(size_t count, size_t bytes, size_t *product)
+{
+    return !__builtin_mul_overflow(count, bytes, product) && *product <= PTRDIFF_MAX;
+}
+
+/* ------------------------------------------------------------- blocks of any kind */
+
+/* Who asks, and whether the interpreter's lock makes it the writer of the nodes. */
+struct owner {
+    uint32_t node; /* LEDGER_NO_NODE: no accounts are kept */
+    bool away;     /* without the lock */
+};
+
+/* Write down a block of any kind that was just handed out. */
+static void record(struct owner owner, enum ledger_domain domain, const struct place *place,
+                   size_t bytes)
+{
+    if (place->tag == NULL)
+        return;
+    size_t slack = place->usable - bytes;
+    if (place->bytes != NULL || place->bytes32 != NULL)
+        slack = 0;
+    if (place->bytes != NULL)
+        *place->bytes = bytes;
+    if (place->bytes32 != NULL)
+        *place->bytes32 = (uint32_t)bytes;
+    *place->tag = tag_of(owner.node, slack);
+    if (owner.node == LEDGER_NO_NODE)
+        return;
+    if (owner.away)
+        book_away(owner.node, false, bytes);
+    else
+        book_allocated(owner.node, domain, bytes);
+}
+
+static size_t requested_bytes(const struct place *place)
+{
+    if (place->bytes != NULL)
+        return *place->bytes;
+    if (place->bytes32 != NULL)
+        return *place->bytes32;
+    return place->usable - (*place->tag & TAG_SLACK_MASK);
+}
+
+/* Strike out a block of any kind that is about to be freed, or resized. */
+static void strike(bool away, enum ledger_domain domain, void *block,
+                   const struct place *place, size_t bytes)
+{
+    uint32_t node;
+
+    if (place->tag == NULL || book.nodes == NULL)
+        return;
+    node = tag_node(*place->tag);
+    if (node == LEDGER_NO_NODE)
+        return;
+    if (away) {
+        if (*place->tag & TAG_WATCHED)
+            frames_block_died_away();
+        book_away(node, true, bytes);
+        return;
+    }
+    if (*place->tag & TAG_WATCHED)
+        frames_block_died(block);
+    book_freed(node, domain, bytes);
+}
+
+static void *allocate_slow(struct owner owner, enum ledger_domain domain, size_t bytes,
+                           bool zero)
+{
+    struct place place;
+    void *block =
+        zero ? heap_calloc_slow(bytes, &place) : heap_alloc_slow(bytes, &place);
+
+    if (block != NULL)
+        record(owner, domain, &place, bytes);
+    return block;
+}
+
+static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
+{
+    struct place place;
+
+    if (book.nodes == NULL && !away)
+        session_awake();
+    if (!heap_find(block, &place)) {
+        if (domain != PY_OBJ || !observer_foreign_block(block))
+            before[domain].free(before[domain].context, block);
+        return;
+    }
+    if (place.tag != NULL)
+        strike(away, ledger_domains[domain], block, &place, requested_bytes(&place));
+    heap_free_slow(block);
+}
+
+/* A block of the allocator before us: resize it there, then move it here. */
+static void *adopt(enum py_domain domain, void *block, size_t bytes, struct owner owner)
+{
+    void *resized = before[domain].realloc(before[domain].context, block, bytes);
+
+    if (resized == NULL)
+        return NULL;
+    void *ours = allocate_slow(owner, ledger_domains[domain], bytes, false);
+    if (ours == NULL)
+        return resized;
+    memcpy(ours, resized, bytes);
+    before[domain].free(before[domain].context, resized);
+    return ours;
+}
+
+static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain, void *block,
+                                size_t bytes)
+{
+    enum ledger_domain domain = ledger_domains[py_domain];
+    struct place old;
+    struct place place;
+
+    if (bytes > PTRDIFF_MAX)
+        return NULL;
+    if (!heap_find(block, &old))
+        return adopt(py_domain, block, bytes, owner);
+    size_t old_bytes = old.tag != NULL ? requested_bytes(&old) : old.usable;
+    uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
+    void *moved = block;
+    if (!heap_resize_in_place(block, bytes, &place)) {
+        moved = heap_remap_huge(block, bytes, &place);
+        if (moved == NULL) {
+            moved = heap_alloc_slow(bytes, &place);
+            if (moved == NULL)
+                return NULL;
+            memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+            if (old.tag != NULL)
+                strike(owner.away, domain, block, &old, old_bytes);
+            heap_free_slow(block);
+            record(owner, domain, &place, bytes);
+            return moved;
+        }
+    }
+    if (place.tag != NULL) {
+        struct place then = {.tag = &old_tag};
+        strike(owner.away, domain, block, &then, old_bytes);
+        record(owner, domain, &place, bytes);
+    }
+    return moved;
+}
+
+/* ------------------------------------------------------------------------- traced */
+
+HG_ALWAYS_INLINE struct owner traced_owner(const struct py_layout *l,
+                                           enum ledger_mode mode, enum py_domain domain)
+{
+    void *state = current_state(l);
+
+    if (domain == PY_RAW && HG_UNLIKELY(!frames_lock_is_mine(l, state))) {
+        if (book.nodes == NULL)
+            return (struct owner){.node = LEDGER_NO_NODE, .away = true};
+        return (struct owner){.node = threads_node_unlocked(), .away = true};
+    }
+    return (struct owner){.node = frames_node(l, mode, state)};
+}
+
+HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l, enum ledger_mode mode,
+                                     enum py_domain domain, size_t bytes)
+{
+    size_t n = at_least_one(bytes);
+    struct owner owner = traced_owner(l, mode, domain);
+
+    if (HG_LIKELY(n <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away)) {
+        unsigned class = heap_small_class(n);
+        struct pool *pool;
+        void *block = heap_alloc_fast(class, &pool);
+        if (HG_LIKELY(block != NULL)) {
+            uint32_t index = heap_block_index(pool, (uintptr_t)block - heap_base());
+            pool->tags[index] = tag_of(owner.node, heap_small_bytes(class) - n);
+            book_allocated(owner.node, ledger_domains[domain], n);
+            return block;
+        }
+    }
+    return allocate_slow(owner, ledger_domains[domain], n, false);
+}
+
+HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l, enum ledger_mode mode,
+                                     enum py_domain domain, size_t count, size_t bytes)
+{
+    size_t product;
+
+    if (!multiply(count, bytes, &product))
+        return NULL;
+    if (product <= SMALL_MAX) {
+        void *block = traced_malloc(l, mode, domain, product);
+        return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
+    }
+    return allocate_slow(traced_owner(l, mode, domain), ledger_domains[domain], product,
+                         true);
+}
+
+HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain domain,
+                                  void *block)
+{
+    size_t offset;
+
+    if (HG_UNLIKELY(block == NULL))
+        return;
+    if (domain == PY_RAW && HG_UNLIKELY(!frames_lock_is_mine(l, current_state(l)))) {
+        free_slow(true, domain, block);
+        return;
+    }
+    struct pool *pool = heap_fast_pool(block, &offset);
+    if (HG_UNLIKELY(pool == NULL || book.nodes == NULL)) {
+        free_slow(false, domain, block);
+        return;
+    }
+    uint32_t tag = pool->tags[heap_block_index(pool, offset)];
+    if (HG_UNLIKELY(tag & TAG_WATCHED))
+        frames_block_died(block);
+    book_freed(tag_node(tag), ledger_domains[domain],
+               heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK));
+    heap_free_fast(pool, block);
+}
+
+HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mode mode,
+                                      enum py_domain domain, void *block, size_t bytes)
+{
+    size_t offset;
+
+    if (block == NULL)
+        return traced_malloc(l, mode, domain, bytes);
+    struct owner owner = traced_owner(l, mode, domain);
+    size_t n = at_least_one(bytes);
+    struct pool *pool = heap_fast_pool(block, &offset);
+    if (HG_UNLIKELY(pool == NULL || owner.away || owner.node == LEDGER_NO_NODE))
+        return resize(owner, domain, block, n);
+    uint32_t *tag = &pool->tags[heap_block_index(pool, offset)];
+    unsigned class = pool->class;
+    size_t old_bytes = heap_small_bytes(class) - (*tag & TAG_SLACK_MASK);
+    if (n <= SMALL_MAX && heap_small_class(n) == class) {
+        uint32_t watched = *tag & TAG_WATCHED;
+        book_freed(tag_node(*tag), ledger_domains[domain], old_bytes);
+        *tag = tag_of(owner.node, heap_small_bytes(class) - n) | watched;
+        book_allocated(owner.node, ledger_domains[domain], n);
+        return block;
+    }
+    return resize(owner, domain, block, n);
+}
+
+/* ----------------------------------------------------------------------- untraced */
+
+HG_ALWAYS_INLINE void *untraced_malloc(size_t bytes)
+{
+    size_t n = at_least_one(bytes);
+    struct pool *pool;
+
+    if (HG_LIKELY(n <= SMALL_MAX)) {
+        void *block = heap_alloc_fast(heap_small_class(n), &pool);
+        if (HG_LIKELY(block != NULL))
+            return block;
+    }
+    return allocate_slow((struct owner){.node = LEDGER_NO_NODE}, LEDGER_OBJ, n, false);
+}
+
+static void *plain_malloc(void *context, size_t bytes)
+{
+    (void)context;
+    return untraced_malloc(bytes);
+}
+
+static void *plain_calloc(void *context, size_t count, size_t bytes)
+{
+    size_t product;
+
+    (void)context;
+    if (!multiply(count, bytes, &product))
+        return NULL;
+    if (product <= SMALL_MAX) {
+        void *block = untraced_malloc(product);
+        return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
+    }
+    return allocate_slow((struct owner){.node = LEDGER_NO_NODE}, LEDGER_OBJ, product, true);
+}
+
+HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
+{
+    size_t offset;
+
+    if (HG_UNLIKELY(block == NULL))
+        return;
+    struct pool *pool = heap_fast_pool(block, &offset);
+    if (HG_LIKELY(pool != NULL))
+        heap_free_fast(pool, block);
+    else
+        free_slow(true, domain, block);
+}
+
+HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block, size_t bytes)
+{
+    size_t offset;
+    size_t n = at_least_one(bytes);
+
+    if (block == NULL)
+        return untraced_malloc(bytes);
+    struct pool *pool = heap_fast_pool(block, &offset);
+    if (pool != NULL && n <= SMALL_MAX && heap_small_class(n) == pool->class)
+        return block;
+    return resize((struct owner){.node = LEDGER_NO_NODE, .away = true}, domain, block, n);
+}
+
+#define UNTRACED(domain)                                                                  \
+    static void plain_free_##domain(void *context, void *block)                           \
+    {                                                                                     \
+        (void)context;                                                                    \
+        untraced_free(domain, block);                                                     \
+    }                                                                                     \
+    static void *plain_realloc_##domain(void *context, void *block, size_t bytes)         \
+    {                                                                                     \
+        (void)context;                                                                    \
+        return untraced_realloc(domain, block, bytes);                                    \
+    }
+UNTRACED(PY_RAW)
+UNTRACED(PY_MEM)
+UNTRACED(PY_OBJ)
+
+#define PLAIN(domain)                                                                     \
+    [domain] = {NULL, plain_malloc, plain_calloc, plain_realloc_##domain,                 \
+                plain_free_##domain}
+static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_MEM),
+                                                      PLAIN(PY_OBJ)};
+
+/* ------------------------------------------------- a set of functions for each case */
+
+#define TRACED(name, row, mode, domain)                                                   \
+    static void *malloc_##name##_##domain(void *context, size_t bytes)                    \
+    {                                                                                     \
+        (void)context;                                                                    \
+        return traced_malloc(&row, mode, domain, bytes);                                  \
+    }                                                                                     \
+    static void *calloc_##name##_##domain(void *context, size_t count, size_t bytes)      \
+    {                                                                                     \
+        (void)context;                                                                    \
+        return traced_calloc(&row, mode, domain, count, bytes);                           \
+    }                                                                                     \
+    static void *realloc_##name##_##domain(void *context, void *block, size_t bytes)      \
+    {                                                                                     \
+        (void)context;                                                                    \
+        return traced_realloc(&row, mode, domain, block, bytes);                          \
+    }                                                                                     \
+    static void free_##name##_##domain(void *context, void *block)                        \
+    {                                                                                     \
+        (void)context;                                                                    \
+        traced_free(&row, domain, block);                                                 \
+    }
+
+#define ENTRY(name, domain)                                                               \
+    [domain] = {NULL, malloc_##name##_##domain, calloc_##name##_##domain,                 \
+                realloc_##name##_##domain, free_##name##_##domain}
+
+#define TRACED_SET(name, row, mode)                                                       \
+    TRACED(name, row, mode, PY_RAW)                                                       \
+    TRACED(name, row, mode, PY_MEM)                                                       \
+    TRACED(name, row, mode, PY_OBJ)                                                       \
+    static const struct py_allocator set_##name[PY_DOMAINS] = {                           \
+        ENTRY(name, PY_RAW), ENTRY(name, PY_MEM), ENTRY(name, PY_OBJ)};
+
+static const struct py_layout row_311 = LAYOUT_311;
+static const struct py_layout row_313 = LAYOUT_313;
+TRACED_SET(lines_311, row_311, LEDGER_MODE_LINES)
+TRACED_SET(stacks_311, row_311, LEDGER_MODE_STACKS)
+TRACED_SET(lines_313, row_313, LEDGER_MODE_LINES)
+TRACED_SET(stacks_313, row_313, LEDGER_MODE_STACKS)
+
+static const struct {
+    uint8_t minor;
+    enum ledger_mode mode;
+    const struct py_allocator *set;
+} sets[] = {
+    {11, LEDGER_MODE_LINES, set_lines_311},
+    {11, LEDGER_MODE_STACKS, set_stacks_311},
+    {13, LEDGER_MODE_LINES, set_lines_313},
+    {13, LEDGER_MODE_STACKS, set_stacks_313},
+};
+
+static const struct py_allocator *choose_set(void)
+{
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+        if (python.layout != NULL && sets[i].minor == python.layout->minor &&
+            sets[i].mode == session.config.mode)
+            return sets[i].set;
+    return plain;
+}
+
+static void install(const struct py_allocator *set)
+{
+    for (int domain = 0; domain < PY_DOMAINS; domain++) {
+        installed[domain] = set[domain];
+        python.set_allocator(domain, &installed[domain]);
+    }
+}
+
+void hooks_install(void)
+{
+    for (int domain = 0; domain < PY_DOMAINS; domain++)
+        python.get_allocator(domain, &before[domain]);
+    install(choose_set());
+}
+
+void hooks_untrace(void)
+{
+    /* Not if somebody took our place, or wrapped us: then the wrapper calls our traced
+       functions on, and they find that no accounts are kept. */
+    if (!hooks_displaced())
+        install(plain);
+}
+
+bool hooks_displaced(void)
+{
+    for (int domain = 0; domain < PY_DOMAINS; domain++) {
+        struct py_allocator now;
+        python.get_allocator(domain, &now);
+        if (now.malloc != installed[domain].malloc)
+            return true;
+    }
+    return false;
+}

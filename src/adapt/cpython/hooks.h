@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* hooks.h - the allocator that CPython calls. */
+#ifndef HG_ADAPT_CPYTHON_HOOKS_H
+#define HG_ADAPT_CPYTHON_HOOKS_H
+
+#include <stdbool.h>
+
+/*
+ * Take the place of CPython's allocators in the domains RAW, MEM and OBJ, with
+ * functions for the session's mode.  Before the interpreter starts; blocks that
+ * the allocators before us handed out are recognised and given back to them.
+ */
+void hooks_install(void);
+
+/* From now on allocate without accounts: they are closed.  Any moment. */
+void hooks_untrace(void);
+
+/* Whether somebody else has taken our place since. */
+bool hooks_displaced(void);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * observer.c - what is to be done now and then, under the interpreter's lock.
+ *
+ * Nothing of ours runs by itself: no thread, no timer, no callback that the
+ * program could see.  Work is left for the next slow path, and what must not run
+ * inside malloc for a pending call, which the interpreter makes between two of the
+ * main thread's instructions.
+ */
+#include "adapt/cpython/observer.h"
+
+#include "adapt/cpython/frames.h"
+#include "adapt/cpython/python.h"
+#include "adapt/cpython/recycle.h"
+#include "trace/book.h"
+#include "trace/session.h"
+
+#include <string.h>
+
+bool observer_attention = true; /* the set-up is waiting */
+
+static enum { STARTING, SCHEDULED, SET_UP } stage;
+
+/* Inside the collector: what it frees next must not be lost from a finished program's
+   accounts, and the lists that it switches on must be switched off again. */
+static void collection_began(void)
+{
+    if (python.is_finalizing()) {
+        session_finalize();
+        return;
+    }
+    observer_attention = true;
+    frames_force_slow();
+}
+
+/* Between two instructions of the main thread, soon after the interpreter is up. */
+static int set_up(void *arg)
+{
+    (void)arg;
+    stage = SET_UP;
+    if (session.config.mode == LEDGER_MODE_UNTRACED) {
+        session_note_recycled(false, "--untraced");
+    } else if (session.config.recycled) {
+        struct recycle_result result;
+        recycle_collection_began = collection_began;
+        recycle_off(&result);
+        session_note_recycled(result.watched, result.how);
+    } else {
+        session_note_recycled(false, "--no-recycled");
+    }
+    return 0;
+}
+
+void observer_attend(void)
+{
+    if (stage == STARTING && python.is_initialized()) {
+        stage = SCHEDULED;
+        observer_attention = false;
+        if (python.add_pending_call(set_up, NULL) != 0) {
+            stage = STARTING; /* the queue is full: again next time */
+            observer_attention = true;
+        }
+    }
+    if (stage == SET_UP) {
+        observer_attention = !recycle_resume();
+        if (observer_attention)
+            frames_force_slow();
+    }
+}
+
+bool observer_foreign_block(const void *block)
+{
+    if (!recycle_freed(block))
+        return false;
+    observer_attention = true;
+    frames_force_slow();
+    return true;
+}
+
+void observer_stopped(void)
+{
+    if (stage == SET_UP)
+        recycle_on();
+}
+
+void observer_no_frame(void)
+{
+    if (python.is_finalizing())
+        session_finalize();
+}
+
+void observer_collections(uint64_t counts[3])
+{
+    if (python.layout == NULL || python.runtime == NULL)
+        return;
+    /* The main interpreter, where all programs but a few have all their objects. */
+    const char *interp = word_at(python.runtime, python.layout->runtime_main_interp);
+    if (interp == NULL)
+        return;
+    for (int g = 0; g < 3; g++)
+        memcpy(&counts[g], interp + python.layout->interp_gc_stats + 24 * g,
+               sizeof counts[g]);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preload.c - what `heapglass run` puts under a program.
+ *
+ * Every process under it loads this library, shells and compilers too: in a
+ * program that is no Python it looks at two files and is gone.
+ */
+#include "adapt/cpython/frames.h"
+#include "adapt/cpython/hooks.h"
+#include "adapt/cpython/observer.h"
+#include "adapt/cpython/python.h"
+#include "heap/heap.h"
+#include "trace/book.h"
+#include "trace/session.h"
+#include "trace/timeline.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Take our library out of a list separated by colons or spaces, in place. */
+static void remove_from_list(char *list)
+{
+    char *out = list;
+    const char *in = list;
+
+    while (*in != 0) {
+        size_t n = strcspn(in, ": ");
+        const char *name = memrchr(in, '/', n);
+        name = name != NULL ? name + 1 : in;
+        const char *ours = "libheapglass-preload";
+        bool is_ours = strncmp(name, ours, strlen(ours)) == 0 ||
+                       memmem(in, n, "/heapglass-", 11) != NULL;
+        if (!is_ours && n > 0) {
+            if (out != list)
+                *out++ = ':';
+            memmove(out, in, n);
+            out += n;
+        }
+        in += n;
+        in += *in != 0;
+    }
+    *out = 0;
+}
+
+/* Programs that this one starts shall know nothing of us. */
+static void hide_from_children(void)
+{
+    static const char *const names[] = {"HEAPGLASS_LEDGER", "HEAPGLASS_SESSION",
+                                        "HEAPGLASS_MODE", "HEAPGLASS_RECYCLED",
+                                        "HEAPGLASS_CHILDREN"};
+    char *preload = getenv("LD_PRELOAD");
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unsetenv(names[i]);
+    if (preload == NULL)
+        return;
+    remove_from_list(preload);
+    if (*preload == 0)
+        unsetenv("LD_PRELOAD");
+}
+
+static void before_fork(void)
+{
+    heap_before_fork();
+    book_before_fork();
+}
+
+static void after_fork_parent(void)
+{
+    book_after_fork();
+    heap_after_fork_parent();
+}
+
+static void after_fork_child(void)
+{
+    book_after_fork();
+    heap_after_fork_child();
+}
+
+static void stopped(void)
+{
+    frames_force_slow();
+    observer_stopped();
+    hooks_untrace();
+}
+
+static void exited(int status, void *arg)
+{
+    (void)arg;
+    session_exit(status, false);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    if (!session_configure())
+        return;
+    if (!python_find()) {
+        session_replaced();
+        return;
+    }
+    session_adapter.collections = observer_collections;
+    session_adapter.stopped = stopped;
+    session_adapter.forked = frames_forked;
+    if (session.config.mode != LEDGER_MODE_UNTRACED)
+        heap_keep_tags();
+    if (session_start() != HG_OK)
+        return;
+    session_note_python(python.get_version());
+    heap_on_slow_path = timeline_tick;
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    on_exit(exited, NULL);
+    hooks_install();
+    if (!session.config.children)
+        hide_from_children();
+}
+
+/* os._exit() and its like end a process without a handler: note the status. */
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT _Noreturn void _exit(int status)
+{
+    session_exit(status, true);
+    for (;;)
+        syscall(SYS_exit_group, status);
+}
+
+EXPORT _Noreturn void _Exit(int status)
+{
+    _exit(status);
+}
