@@ -21,9 +21,24 @@ extern __thread struct heap *heap_mine __attribute__((tls_model("initial-exec"))
  * paths need no test for it.
  */
 
+static inline uintptr_t heap_base(void)
+{
+    /* Relaxed: it changes once, before `bytes` is first not 0. */
+    return atomic_load_explicit(&heap_space.base, memory_order_relaxed);
+}
+
 static inline struct pool *heap_pool_at(size_t offset)
 {
-    return (struct pool *)(heap_space.base - DESCRIPTOR_WINDOW) + (offset >> SLOT_SHIFT);
+    return (struct pool *)(heap_base() - DESCRIPTOR_WINDOW) + (offset >> SLOT_SHIFT);
+}
+
+/* Whether an address is in the window, which is not yet to say that it is a block. */
+static inline bool heap_in_window(const void *address, size_t *offset)
+{
+    /* Acquire pairs with arenas_grow(): base and descriptors are there. */
+    size_t bytes = atomic_load_explicit(&heap_space.bytes, memory_order_acquire);
+    *offset = (uintptr_t)address - heap_base();
+    return *offset < bytes;
 }
 
 /* The index of a block within its pool of one slot; `offset` is from the window's base. */
@@ -61,16 +76,17 @@ static inline void *heap_alloc_fast(unsigned class, struct pool **pool)
 
 /*
  * The pool of `block` if its owner, this thread, may free it by
- * heap_free_fast(); else NULL.  *offset is set if the block lies in the window.
+ * heap_free_fast(); else NULL.  *offset is set when a pool is returned.
  */
 static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
 {
-    size_t at = (uintptr_t)block - heap_space.base;
-    if (__builtin_expect(at >= heap_space.bytes, 0))
+    size_t at;
+    if (__builtin_expect(!heap_in_window(block, &at), 0))
         return NULL;
     struct pool *pool = heap_pool_at(at);
     *offset = at;
-    return __builtin_expect(pool->fast == heap_mine, 1) ? pool : NULL;
+    struct heap *owner = atomic_load_explicit(&pool->fast, memory_order_relaxed);
+    return __builtin_expect(owner == heap_mine, 1) ? pool : NULL;
 }
 
 void heap_pool_emptied(struct pool *pool); /* used just became 0 */

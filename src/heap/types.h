@@ -42,18 +42,44 @@
 #define SLOT_BYTES ((size_t)1 << SLOT_SHIFT)
 #define ARENA_SLOTS 64u
 #define ARENA_BYTES (SLOT_BYTES * ARENA_SLOTS)
+/* ThreadSanitizer allows mappings near the others only. */
+#if defined(__SANITIZE_THREAD__)
+#define WINDOW_SHIFT 37
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WINDOW_SHIFT 37
+#endif
+#endif
+#ifndef WINDOW_SHIFT
 #define WINDOW_SHIFT 40
+#endif
 #define WINDOW_BYTES ((size_t)1 << WINDOW_SHIFT)
 #define DESCRIPTOR_BYTES 64u
 #define DESCRIPTOR_WINDOW ((WINDOW_BYTES >> SLOT_SHIFT) * DESCRIPTOR_BYTES)
 #define SMALL_CLASSES (SMALL_MAX / BLOCK_ALIGN)
 
+/*
+ * Size classes.  Small ones are steps of BLOCK_ALIGN and live in pools of one slot;
+ * medium ones are eight to a doubling, in pools of a few slots.  A large block is a
+ * run of slots of its own.
+ */
+#define MEDIUM_MAX SLOT_BYTES
+#define MEDIUM_CLASSES ((SLOT_SHIFT - 9u) * 8u)
+#define CLASSES (SMALL_CLASSES + MEDIUM_CLASSES)
+#define CLASS_LARGE CLASSES
+#define LARGE_MAX (ARENA_BYTES / 2)
+
 struct heap;
 
+enum pool_state {
+    POOL_FREE, /* a free slot, or one inside a run: `fast`, `tags` and `remote` are
+                  NULL, slot_of_run is valid, the rest means nothing */
+    POOL_USED, /* linked in its heap's ring for the class */
+    POOL_FULL, /* every block is handed out or on `remote`; in no ring */
+    POOL_LARGE /* one block; has no owner */
+};
+
 /*
- * A pool is empty (owned by nobody, its slots marked free in the arena), used
- * (linked in its heap's ring for the class) or full (in no ring).
- *
  * fast == the owner     iff the pool is used, of one slot and of a small class:
  *                       then, and only then, its owner may free a block by
  *                       pushing it on `free`.
@@ -63,43 +89,57 @@ struct heap;
  * freed by another thread stays counted until the owner takes it off `remote`.
  *
  * used + |free| == carved          (blocks beyond `carved` were never touched)
+ *
+ * What a thread may read of a pool that it does not own, because it holds a block
+ * of it: class, slots, slot_of_run, capacity, reciprocal, tags (constant as long as
+ * a block is held) and what is atomic.
  */
 struct pool {
-    void *free;            /* owner thread only: blocks given back, last first */
-    struct heap *fast;     /* see above; written by the owner, read by all */
-    uint32_t used;         /* owner thread only */
-    uint32_t reciprocal;   /* index = offset * reciprocal >> 32 */
-    uint32_t *tags;        /* one a block, or NULL; see struct place */
-    _Atomic(void *) remote; /* atomic: blocks freed by other threads */
-    uint32_t next, prev;   /* owner thread only: ring of used pools of the class */
-    uint32_t mail_next;    /* guarded by the push: see heap.mail */
-    uint32_t heap_id;      /* of the owner; changes when a heap is adopted */
-    uint16_t carved;       /* blocks that were ever on `free` */
-    uint16_t capacity;     /* blocks */
-    uint8_t class;         /* size class */
-    uint8_t state;         /* enum pool_state */
-    uint8_t slots;         /* length of the run, in its first slot's descriptor */
-    uint8_t slot_of_run;   /* 0 in the first slot, else the distance to it */
+    union {
+        void *free;   /* owner thread only: blocks given back, last first */
+        size_t bytes; /* of a large block: as requested; the caller's */
+    };
+    _Atomic(struct heap *) fast; /* see above; relaxed: only its own writes can make
+                                    a thread find itself here */
+    union {
+        uint32_t used; /* owner thread only */
+        uint32_t tag;  /* of a large block; the caller's */
+    };
+    uint32_t reciprocal;       /* index = offset * reciprocal >> 32 */
+    uint32_t *tags;            /* one a block, or NULL; see struct place */
+    _Atomic(void *) remote;    /* atomic: blocks freed by other threads; remote.c */
+    uint32_t next, prev;       /* owner thread only: slots in the ring of the class */
+    uint32_t mail_next;        /* whoever made `remote` non-empty; remote.c */
+    _Atomic uint32_t heap_id;  /* of the owner; relaxed: see mail_drain() */
+    uint16_t carved;           /* owner thread only: blocks that were ever on `free` */
+    uint16_t capacity;         /* blocks */
+    uint8_t class;             /* size class */
+    _Atomic uint8_t state;     /* enum pool_state; relaxed: the owner's, for others
+                                  it tells only whether the slot is in use at all */
+    uint8_t slots;             /* length of the run, in its first slot's descriptor */
+    uint8_t slot_of_run;       /* 0 in the first slot, else the distance to it */
 };
 
 _Static_assert(sizeof(struct pool) == DESCRIPTOR_BYTES, "descriptors are an array");
 
 /* Where the window is.  Set before threads start; `bytes` then only grows. */
 struct heap_space {
-    uintptr_t base;
-    size_t bytes; /* of the window in use; descriptors below it are all mapped */
+    _Atomic uintptr_t base;
+    _Atomic size_t bytes; /* of the window in use; descriptors below it are all mapped
+                             and visible: release by arenas_grow(), acquire by readers */
 };
 
 /*
- * What belongs to a block, out of line.  `tag` is the caller's, 0 in a new
- * block.  `bytes` holds the requested size for classes that are coarser than
- * 32 bytes; for others it is NULL, and whoever wants exact sizes keeps the
- * difference to `usable` in five bits of the tag.  Both are NULL when the heap
- * keeps no tags.
+ * What belongs to a block, out of line.  `tag` is the caller's, undefined in a new
+ * block: whoever keeps tags writes one for each.  The requested size is the caller's
+ * too, and has a word of its own where classes are coarser than 32 bytes: exactly
+ * one of `bytes` and `bytes32` is then not NULL.  For the others both are NULL, and
+ * whoever wants exact sizes keeps the difference to `usable`, at most 31, in five
+ * bits of the tag.  All three are NULL when the heap keeps no tags.
  */
 struct place {
     uint32_t *tag;
-    size_t *bytes; /* huge and large blocks */
+    size_t *bytes;     /* huge and large blocks */
     uint32_t *bytes32; /* medium classes */
     size_t usable;
 };

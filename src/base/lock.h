@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* lock.h - locks that may be taken inside malloc; they have ranks. */
+#ifndef HG_BASE_LOCK_H
+#define HG_BASE_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A thread may take a lock only if every lock it holds has a lower rank; builds
+   with -Dcheck=fast verify it. */
+enum lock_rank {
+    LOCK_HEAPS,  /* the list of abandoned heaps, and what is in them */
+    LOCK_TAGS,   /* the system heap, where tags live */
+    LOCK_ARENAS, /* which slots are free */
+    LOCK_HUGE,   /* the table of huge blocks */
+};
+
+/* Zero-initialised but for the rank: unlocked. */
+struct lock {
+    _Atomic uint32_t word; /* 0 free, 1 held, 2 held and somebody may be waiting */
+    enum lock_rank rank;
+};
+
+void lock_take(struct lock *lock);
+bool lock_try(
+    struct lock *lock); /* for its failure to matter to nobody: any rank */
+void lock_release(struct lock *lock);
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.c - slots: taken for a pool, given back, discarded.
+ *
+ * Pools come from the fullest arena that has room, so that the emptiest become
+ * empty.  Arenas are in lists by their number of free slots, and a bitmap tells
+ * which lists are not empty; runs of slots are found by shifting and anding the
+ * bitmap of an arena.  Within an arena dirty slots go first: they cost no page
+ * fault.
+ *
+ * Dirty free slots are kept for a while, since programs that have just freed much
+ * are likely to want it again.  Beyond a tenth of what we hold they go back to the
+ * system, beginning with the arena where a slot was given back the longest ago.
+ */
+#include "heap/own.h"
+
+#define STEP 4u       /* arenas mapped at once */
+#define CANDIDATES 8u /* arenas looked at in one list */
+#define WINDOW_ARENAS ((uint32_t)(WINDOW_BYTES / ARENA_BYTES))
+
+struct lock arenas_lock = {.rank = LOCK_ARENAS};
+uint32_t arenas_count;
+
+/* All guarded by arenas_lock. */
+static uint32_t list_head[ARENA_SLOTS + 1]; /* arena + 1; by free slots; 0: empty */
+static uint64_t lists;                   /* bit n - 1: list_head[n] is not empty */
+static uint32_t dirty_first, dirty_last; /* arena + 1 */
+static _Atomic size_t dirty_slots;       /* relaxed when read without the lock */
+
+static uint64_t run_mask(unsigned first, unsigned count)
+{
+    return (count == 64 ? UINT64_MAX : (((uint64_t)1 << count) - 1)) << first;
+}
+
+/* --- lists; links are arena + 1, 0 ends a list ----------------------------- */
+
+static void list_insert(uint32_t index)
+{
+    struct arena *a = arena_at(index);
+    a->free_count = (uint8_t)__builtin_popcountll(a->free);
+    if (a->free_count == 0)
+        return;
+    uint32_t *head = &list_head[a->free_count];
+    a->next = *head;
+    a->prev = 0;
+    if (*head != 0)
+        arena_at(*head - 1)->prev = index + 1;
+    *head = index + 1;
+    lists |= (uint64_t)1 << (a->free_count - 1);
+}
+
+static void list_remove(uint32_t index)
+{
+    struct arena *a = arena_at(index);
+    if (a->free_count == 0)
+        return;
+    if (a->next != 0)
+        arena_at(a->next - 1)->prev = a->prev;
+    if (a->prev != 0)
+        arena_at(a->prev - 1)->next = a->next;
+    else
+        list_head[a->free_count] = a->next;
+    if (list_head[a->free_count] == 0)
+        lists &= ~((uint64_t)1 << (a->free_count - 1));
+    a->free_count = 0;
+}
+
+static void dirty_insert(uint32_t index)
+{
+    struct arena *a = arena_at(index);
+    a->dirty_next = 0;
+    a->dirty_prev = dirty_last;
+    if (dirty_last != 0)
+        arena_at(dirty_last - 1)->dirty_next = index + 1;
+    else
+        dirty_first = index + 1;
+    dirty_last = index + 1;
+}
+
+static void dirty_remove(uint32_t index)
+{
+    struct arena *a = arena_at(index);
+    if (a->dirty_next != 0)
+        arena_at(a->dirty_next - 1)->dirty_prev = a->dirty_prev;
+    else
+        dirty_last = a->dirty_prev;
+    if (a->dirty_prev != 0)
+        arena_at(a->dirty_prev - 1)->dirty_next = a->dirty_next;
+    else
+        dirty_first = a->dirty_next;
+    a->dirty_next = a->dirty_prev = 0;
+}
+
+static void dirty_slots_change(size_t more, size_t less)
+{
+    size_t now = atomic_load_explicit(&dirty_slots, memory_order_relaxed);
+    atomic_store_explicit(&dirty_slots, now + more - less, memory_order_relaxed);
+}
+
+/* --- growing --------------------------------------------------------------- */
+
+static void arena_add(uint32_t index, bool hole)
+{
+    struct arena *a = arena_at(index);
+    a->hole = hole;
+    a->free = hole ? 0 : UINT64_MAX;
+    list_insert(index);
+}
+
+/* Map `count` arenas behind the last one. */
+static enum pages_result arenas_map(uint32_t count)
+{
+    uint32_t end = arenas_count + count;
+    if (count > WINDOW_ARENAS - arenas_count)
+        return PAGES_NONE;
+    /* The tables first: what is below heap_space.bytes has a descriptor. */
+    if (!table_reach(&table_arenas, end * sizeof(struct arena)))
+        return PAGES_NONE;
+    if (!table_reach(&table_pools, (size_t)end * ARENA_SLOTS * sizeof(struct pool)))
+        return PAGES_NONE;
+    uintptr_t at = heap_base() + arenas_count * ARENA_BYTES;
+    enum pages_result result = pages_map_at(at, count * ARENA_BYTES);
+    if (result == PAGES_NONE || (result == PAGES_TAKEN && count > 1))
+        return result;
+    /* The lowest last, so that it is the first in its list. */
+    for (uint32_t i = end; i-- > arenas_count;)
+        arena_add(i, result == PAGES_TAKEN);
+    arenas_count = end;
+    /* Release pairs with heap_in_window(). */
+    atomic_store_explicit(&heap_space.bytes, end * ARENA_BYTES,
+                          memory_order_release);
+    return result;
+}
+
+static bool arenas_grow(void)
+{
+    if (!pages_limited() && arenas_map(STEP) == PAGES_OK)
+        return true;
+    /* One by one: there is less memory, or somebody's mapping is in the way.  Then
+       arenas are holes until it is behind us. */
+    enum pages_result result;
+    do
+        result = arenas_map(1);
+    while (result == PAGES_TAKEN);
+    return result == PAGES_OK;
+}
+
+/* --- taking and giving back ------------------------------------------------ */
+
+/* Bits at which a run of `count` set bits begins. */
+static uint64_t run_starts(uint64_t bits, unsigned count)
+{
+    unsigned have = 1;
+    while (have < count && bits != 0) {
+        unsigned shift = have < count - have ? have : count - have;
+        bits &= bits >> shift;
+        have += shift;
+    }
+    return bits;
+}
+
+static uint64_t aligned_starts(unsigned align)
+{
+    uint64_t mask = 1;
+    for (unsigned i = align; i < ARENA_SLOTS; i += align)
+        mask |= (uint64_t)1 << i;
+    return mask;
+}
+
+static uint32_t arena_find(unsigned count, uint64_t allowed)
+{
+    uint64_t left = lists & ~(((uint64_t)1 << (count - 1)) - 1);
+    while (left != 0) {
+        uint32_t best = NO_INDEX;
+        uint32_t i = list_head[__builtin_ctzll(left) + 1];
+        for (unsigned n = 0; i != 0 && n < CANDIDATES; n++) {
+            struct arena *a = arena_at(i - 1);
+            if (i - 1 < best && (run_starts(a->free, count) & allowed) != 0)
+                best = i - 1;
+            i = a->next;
+        }
+        if (best != NO_INDEX)
+            return best;
+        left &= left - 1;
+    }
+    return NO_INDEX;
+}
+
+/* The slots are free; returns which of them were dirty. */
+static uint64_t arena_take(uint32_t index, uint64_t slots)
+{
+    struct arena *a = arena_at(index);
+    list_remove(index);
+    uint64_t dirty = a->dirty & slots;
+    a->free &= ~slots;
+    a->dirty &= ~slots;
+    list_insert(index);
+    if (dirty != 0) {
+        dirty_slots_change(0, (size_t)__builtin_popcountll(dirty));
+        if (a->dirty == 0)
+            dirty_remove(index);
+    }
+    held_add((size_t)__builtin_popcountll(slots & ~dirty) * SLOT_BYTES);
+    return dirty;
+}
+
+uint32_t slots_take(unsigned count, unsigned align, bool *clean)
+{
+    uint64_t allowed = align == 1 ? UINT64_MAX : aligned_starts(align);
+    uint32_t slot = NO_INDEX;
+    lock_take(&arenas_lock);
+    uint32_t index = arena_find(count, allowed);
+    if (index == NO_INDEX && arenas_grow())
+        index = arena_find(count, allowed);
+    if (index != NO_INDEX) {
+        struct arena *a = arena_at(index);
+        uint64_t starts = run_starts(a->dirty, count) & allowed;
+        if (starts == 0)
+            starts = run_starts(a->free, count) & allowed;
+        unsigned first = (unsigned)__builtin_ctzll(starts);
+        *clean = arena_take(index, run_mask(first, count)) == 0;
+        slot = index * ARENA_SLOTS + first;
+    }
+    lock_release(&arenas_lock);
+    return slot;
+}
+
+bool slots_take_at(uint32_t first, unsigned count)
+{
+    uint32_t index = first / ARENA_SLOTS;
+    if (first % ARENA_SLOTS == 0 || first % ARENA_SLOTS + count > ARENA_SLOTS)
+        return false;
+    uint64_t slots = run_mask(first % ARENA_SLOTS, count);
+    lock_take(&arenas_lock);
+    bool can = (arena_at(index)->free & slots) == slots;
+    if (can)
+        arena_take(index, slots);
+    lock_release(&arenas_lock);
+    return can;
+}
+
+void slots_return(uint32_t first, unsigned count)
+{
+    uint32_t index = first / ARENA_SLOTS;
+    uint64_t slots = run_mask(first % ARENA_SLOTS, count);
+    lock_take(&arenas_lock);
+    struct arena *a = arena_at(index);
+    HG_VERIFY(((a->free | a->leaving) & slots) == 0, "slots freed twice",
+              slot_start(first));
+    list_remove(index);
+    /* To the end of the list, in any case: the arena is in use. */
+    if (a->dirty != 0)
+        dirty_remove(index);
+    a->free |= slots;
+    a->dirty |= slots;
+    dirty_insert(index);
+    list_insert(index);
+    dirty_slots_change(count, 0);
+    lock_release(&arenas_lock);
+}
+
+/* --- giving back to the system ---------------------------------------------- */
+
+static bool discard_runs(uint32_t index, uint64_t slots)
+{
+    while (slots != 0) {
+        unsigned first = (unsigned)__builtin_ctzll(slots);
+        uint64_t from = slots >> first;
+        unsigned count = from == UINT64_MAX ? 64 : (unsigned)__builtin_ctzll(~from);
+        if (!pages_discard(slot_start(index * ARENA_SLOTS + first),
+                           count * SLOT_BYTES))
+            return false;
+        slots &= ~run_mask(first, count);
+    }
+    return true;
+}
+
+size_t arenas_discard(size_t keep)
+{
+    size_t given = 0;
+    bool done = true;
+    while (done &&
+           atomic_load_explicit(&dirty_slots, memory_order_relaxed) * SLOT_BYTES >
+               keep) {
+        lock_take(&arenas_lock);
+        if (dirty_first == 0) {
+            lock_release(&arenas_lock);
+            break;
+        }
+        uint32_t index = dirty_first - 1;
+        struct arena *a = arena_at(index);
+        uint64_t slots = a->dirty;
+        size_t count = (size_t)__builtin_popcountll(slots);
+        dirty_remove(index);
+        list_remove(index);
+        a->free &= ~slots;
+        a->dirty = 0;
+        /* Another thread may be at work on this arena too; so keep the bits apart
+           from its own. */
+        a->leaving |= slots;
+        list_insert(index);
+        dirty_slots_change(0, count);
+        lock_release(&arenas_lock);
+
+        /* Nobody can take them meanwhile, and nobody has to wait for the system. */
+        done = discard_runs(index, slots);
+
+        lock_take(&arenas_lock);
+        list_remove(index);
+        a->leaving &= ~slots;
+        a->free |= slots;
+        list_insert(index);
+        if (done) {
+            held_sub(count * SLOT_BYTES);
+            given += count * SLOT_BYTES;
+        } else {
+            /* Some may be gone, but dirty is what is safe to say. */
+            if (a->dirty == 0)
+                dirty_insert(index);
+            a->dirty |= slots;
+            dirty_slots_change(count, 0);
+        }
+        lock_release(&arenas_lock);
+    }
+    return given;
+}
+
+void arenas_after_fork(void)
+{
+    for (uint32_t i = 0; i < arenas_count; i++) {
+        struct arena *a = arena_at(i);
+        uint64_t slots = a->leaving;
+        if (slots == 0)
+            continue;
+        list_remove(i);
+        if (a->dirty == 0)
+            dirty_insert(i);
+        a->leaving = 0;
+        a->free |= slots;
+        a->dirty |= slots;
+        dirty_slots_change((size_t)__builtin_popcountll(slots), 0);
+        list_insert(i);
+    }
+}
+
+/* --- checking --------------------------------------------------------------- */
+
+static void arena_check(const struct arena *a, uint32_t index)
+{
+    HG_VERIFY((a->dirty & ~a->free) == 0, "arena: a taken slot is dirty", a);
+    HG_VERIFY((a->leaving & a->free) == 0, "arena: a leaving slot is free", a);
+    HG_VERIFY(a->free_count == __builtin_popcountll(a->free), "arena: wrong count",
+              a);
+    HG_VERIFY(!a->hole || (a->free | a->leaving) == 0, "arena: a hole has slots",
+              a);
+    if (a->free_count != 0) {
+        HG_VERIFY(a->prev != 0 || list_head[a->free_count] == index + 1,
+                  "arena: not in its list", a);
+        HG_VERIFY(a->next == 0 || arena_at(a->next - 1)->prev == index + 1,
+                  "arena: list is broken", a);
+    }
+    if (a->dirty != 0) {
+        HG_VERIFY(a->dirty_prev != 0 || dirty_first == index + 1,
+                  "arena: not in the dirty list", a);
+        HG_VERIFY(a->dirty_next == 0 ||
+                      arena_at(a->dirty_next - 1)->dirty_prev == index + 1,
+                  "arena: dirty list is broken", a);
+    }
+}
+
+void arenas_check(void) /* with arenas_lock */
+{
+    size_t dirty = 0;
+    for (uint32_t i = 0; i < arenas_count; i++) {
+        arena_check(arena_at(i), i);
+        dirty += (size_t)__builtin_popcountll(arena_at(i)->dirty);
+    }
+    HG_VERIFY(dirty == dirty_slots, "arenas: wrong number of dirty slots", NULL);
+    for (unsigned n = 1; n <= ARENA_SLOTS; n++)
+        HG_VERIFY((list_head[n] != 0) == (lists >> (n - 1) & 1),
+                  "arenas: wrong lists", NULL);
+}

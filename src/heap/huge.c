@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * huge.c - blocks with a mapping of their own.
+ *
+ * A record for each, found by a hash table of addresses: open addressing, linear
+ * probing, at most half full, in a mapping of its own that is replaced by one of
+ * twice the size.  Records do not move, for callers keep pointers to the tag and
+ * the requested size in them.
+ *
+ * A few mappings are kept after they were freed, for lists that grow and buffers
+ * that come and go; they are dropped by the first slow path that finds them a
+ * second old.
+ */
+#include "heap/own.h"
+
+#include <string.h>
+#include <time.h>
+
+#define CHUNK_BYTES ((size_t)64 << 10)
+#define FIRST_TABLE_BYTES PAGE_BYTES
+#define KEPT_MAPPINGS 8u
+#define KEPT_BYTES_MAX ((size_t)64 << 20)
+#define KEPT_BYTES_MIN ((size_t)8 << 20)
+#define KEPT_NS 1000000000LL
+
+struct record {
+    char *start;      /* NULL: not in use */
+    size_t bytes;     /* of the mapping */
+    size_t requested; /* the caller's */
+    uint32_t tag;     /* the caller's */
+    struct record *next_free;
+};
+
+struct kept {
+    char *start;
+    size_t bytes;
+    long long since_ns;
+};
+
+struct lock huge_lock = {.rank = LOCK_HUGE};
+
+/* All guarded by huge_lock. */
+static struct record **table;
+static size_t table_size; /* entries; a power of two */
+static size_t records;    /* in the table */
+static struct record *free_records;
+static size_t chunk_bytes; /* of all records, used or free */
+static struct kept kept[KEPT_MAPPINGS];
+static size_t kept_bytes;
+static _Atomic unsigned kept_count; /* relaxed: read without the lock as a hint */
+
+static long long now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* --- the table ------------------------------------------------------------- */
+
+static size_t bucket_of(const void *start)
+{
+    uint64_t h = ((uintptr_t)start >> 12) * 0x9E3779B97F4A7C15u;
+    return (size_t)(h >> 32) & (table_size - 1);
+}
+
+static struct record *find(const void *start)
+{
+    if (table == NULL)
+        return NULL;
+    for (size_t i = bucket_of(start); table[i] != NULL;
+         i = (i + 1) & (table_size - 1))
+        if (table[i]->start == start)
+            return table[i];
+    return NULL;
+}
+
+static void insert(struct record *record)
+{
+    size_t i = bucket_of(record->start);
+    while (table[i] != NULL)
+        i = (i + 1) & (table_size - 1);
+    table[i] = record;
+    records++;
+}
+
+static void remove_record(const struct record *record)
+{
+    size_t hole = bucket_of(record->start);
+    while (table[hole] != record)
+        hole = (hole + 1) & (table_size - 1);
+    /* Move back what would not be found any more across the hole. */
+    for (size_t i = (hole + 1) & (table_size - 1); table[i] != NULL;
+         i = (i + 1) & (table_size - 1)) {
+        size_t home = bucket_of(table[i]->start);
+        if (((i - home) & (table_size - 1)) >= ((i - hole) & (table_size - 1))) {
+            table[hole] = table[i];
+            hole = i;
+        }
+    }
+    table[hole] = NULL;
+    records--;
+}
+
+/* Make room for one more. */
+static bool table_grow(void)
+{
+    if (table != NULL && (records + 1) * 2 <= table_size)
+        return true;
+    struct record **old = table;
+    size_t old_size = table_size;
+    size_t bytes = old == NULL ? FIRST_TABLE_BYTES : old_size * 2 * sizeof *old;
+    struct record **bigger = pages_map(bytes);
+    if (bigger == NULL)
+        return false;
+    held_add(bytes);
+    table = bigger;
+    table_size = bytes / sizeof *table;
+    records = 0;
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i] != NULL)
+            insert(old[i]);
+    if (old != NULL) {
+        pages_unmap(old, old_size * sizeof *old);
+        held_sub(old_size * sizeof *old);
+    }
+    return true;
+}
+
+static struct record *record_new(void)
+{
+    if (!table_grow())
+        return NULL;
+    if (free_records == NULL) {
+        struct record *chunk = pages_map(CHUNK_BYTES);
+        if (chunk == NULL)
+            return NULL;
+        held_add(CHUNK_BYTES);
+        chunk_bytes += CHUNK_BYTES;
+        for (size_t i = CHUNK_BYTES / sizeof *chunk; i-- > 0;) {
+            chunk[i].next_free = free_records;
+            free_records = &chunk[i];
+        }
+    }
+    struct record *record = free_records;
+    free_records = record->next_free;
+    return record;
+}
+
+static void record_free(struct record *record)
+{
+    record->start = NULL;
+    record->next_free = free_records;
+    free_records = record;
+}
+
+/* --- kept mappings ----------------------------------------------------------- */
+
+static struct kept kept_remove(unsigned i)
+{
+    struct kept k = kept[i];
+    kept[i].start = NULL;
+    kept_bytes -= k.bytes;
+    atomic_fetch_sub_explicit(&kept_count, 1, memory_order_relaxed);
+    return k;
+}
+
+/* The oldest, or the first empty one. */
+static unsigned kept_oldest(void)
+{
+    unsigned oldest = 0;
+    for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
+        if (kept[i].start == NULL)
+            return i;
+        if (kept[i].since_ns < kept[oldest].since_ns)
+            oldest = i;
+    }
+    return oldest;
+}
+
+static size_t kept_bytes_max(void)
+{
+    size_t max = heap_held_bytes() / 10;
+    if (max < KEPT_BYTES_MIN)
+        max = KEPT_BYTES_MIN;
+    return max < KEPT_BYTES_MAX ? max : KEPT_BYTES_MAX;
+}
+
+/* Keep the mapping and return what has to go for it, or return the mapping itself.
+ */
+static struct kept kept_insert(struct kept new)
+{
+    if (new.bytes > kept_bytes_max() / 2)
+        return new;
+    unsigned i = kept_oldest();
+    struct kept old = {NULL, 0, 0};
+    if (kept[i].start != NULL)
+        old = kept_remove(i);
+    if (kept_bytes + new.bytes > kept_bytes_max()) {
+        /* Rare; the next slow paths find the others old. */
+        if (old.start == NULL)
+            return new;
+        kept[i] = old;
+        kept_bytes += old.bytes;
+        atomic_fetch_add_explicit(&kept_count, 1, memory_order_relaxed);
+        return new;
+    }
+    kept[i] = new;
+    kept_bytes += new.bytes;
+    atomic_fetch_add_explicit(&kept_count, 1, memory_order_relaxed);
+    return old;
+}
+
+static struct kept kept_find(size_t bytes)
+{
+    unsigned best = KEPT_MAPPINGS;
+    for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
+        if (kept[i].start == NULL || kept[i].bytes < bytes ||
+            kept[i].bytes - bytes > bytes / 4)
+            continue;
+        if (best == KEPT_MAPPINGS || kept[i].bytes < kept[best].bytes)
+            best = i;
+    }
+    return best == KEPT_MAPPINGS ? (struct kept){NULL, 0, 0} : kept_remove(best);
+}
+
+static size_t drop_before(long long limit_ns)
+{
+    struct kept gone[KEPT_MAPPINGS];
+    unsigned n = 0;
+    size_t bytes = 0;
+    lock_take(&huge_lock);
+    for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
+        if (kept[i].start != NULL && kept[i].since_ns <= limit_ns) {
+            gone[n] = kept_remove(i);
+            bytes += gone[n].bytes;
+            n++;
+        }
+    }
+    held_sub(bytes);
+    lock_release(&huge_lock);
+    while (n-- > 0)
+        pages_unmap(gone[n].start, gone[n].bytes);
+    return bytes;
+}
+
+void huge_drop_old(void)
+{
+    if (atomic_load_explicit(&kept_count, memory_order_relaxed) != 0)
+        drop_before(now_ns() - KEPT_NS);
+}
+
+size_t huge_trim(void)
+{
+    return drop_before(INT64_MAX);
+}
+
+/* --- blocks ------------------------------------------------------------------ */
+
+static void record_place(struct record *record, struct place *place)
+{
+    place->tag = heap_tags_kept ? &record->tag : NULL;
+    place->bytes = heap_tags_kept ? &record->requested : NULL;
+    place->bytes32 = NULL;
+    place->usable = record->bytes;
+}
+
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
+static char *map_aligned(size_t bytes, size_t align)
+{
+    if (align <= PAGE_BYTES)
+        return pages_map(bytes);
+    char *start = pages_map(bytes + align);
+    if (start == NULL)
+        return NULL;
+    size_t before = -(uintptr_t)start & (align - 1);
+    if (before != 0)
+        pages_unmap(start, before);
+    if (align != before)
+        pages_unmap(start + before + bytes, align - before);
+    return start + before;
+}
+
+void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place)
+{
+    size_t whole = whole_pages(bytes);
+    struct kept mapping = {NULL, 0, 0};
+    lock_take(&huge_lock);
+    if (align <= PAGE_BYTES)
+        mapping = kept_find(whole);
+    lock_release(&huge_lock);
+
+    bool reused = mapping.start != NULL;
+    if (!reused)
+        mapping = (struct kept){map_aligned(whole, align), whole, 0};
+    if (mapping.start == NULL)
+        return NULL;
+
+    lock_take(&huge_lock);
+    struct record *record = record_new();
+    if (record != NULL) {
+        *record = (struct record){
+            .start = mapping.start, .bytes = mapping.bytes, .requested = bytes};
+        insert(record);
+        if (!reused)
+            held_add(mapping.bytes);
+        record_place(record, place);
+    } else if (reused) {
+        held_sub(mapping.bytes);
+    }
+    lock_release(&huge_lock);
+
+    if (record == NULL) {
+        pages_unmap(mapping.start, mapping.bytes);
+        return NULL;
+    }
+    if (zero && reused)
+        memset(mapping.start, 0, bytes);
+    slow_end();
+    return mapping.start;
+}
+
+bool huge_free(void *block)
+{
+    lock_take(&huge_lock);
+    struct record *record = find(block);
+    if (record == NULL) {
+        lock_release(&huge_lock);
+        return false;
+    }
+    struct kept mapping = {record->start, record->bytes, now_ns()};
+    remove_record(record);
+    record_free(record);
+    struct kept gone = kept_insert(mapping);
+    if (gone.start != NULL)
+        held_sub(gone.bytes);
+    lock_release(&huge_lock);
+    if (gone.start != NULL)
+        pages_unmap(gone.start, gone.bytes);
+    return true;
+}
+
+bool huge_find(const void *block, struct place *place)
+{
+    if ((uintptr_t)block % PAGE_BYTES != 0)
+        return false;
+    lock_take(&huge_lock);
+    struct record *record = find(block);
+    if (record != NULL)
+        record_place(record, place);
+    lock_release(&huge_lock);
+    return record != NULL;
+}
+
+/* The block's owner calls, so the record stays; the lock is for the tables. */
+static void *resize(void *block, size_t bytes, bool may_move, struct place *place)
+{
+    if (bytes <= LARGE_MAX || bytes > (size_t)PTRDIFF_MAX / 2)
+        return NULL;
+    size_t whole = whole_pages(bytes);
+    void *moved = NULL;
+    lock_take(&huge_lock);
+    struct record *record = find(block);
+    if (record != NULL) {
+        moved = whole == record->bytes
+                    ? block
+                    : pages_remap(block, record->bytes, whole, may_move);
+    }
+    if (moved != NULL) {
+        if (moved != block) {
+            remove_record(record);
+            record->start = moved;
+            insert(record);
+        }
+        held_add(whole - record->bytes);
+        record->bytes = whole;
+        record_place(record, place);
+    }
+    lock_release(&huge_lock);
+    return moved;
+}
+
+bool huge_resize(void *block, size_t bytes, struct place *place)
+{
+    return resize(block, bytes, false, place) != NULL;
+}
+
+void *heap_remap_huge(void *block, size_t bytes, struct place *place)
+{
+    size_t offset;
+    if (heap_in_window(block, &offset))
+        return NULL;
+    return resize(block, bytes, true, place);
+}
+
+/* --- walking ----------------------------------------------------------------- */
+
+void huge_walk(heap_visit *visit, void *arg) /* with huge_lock */
+{
+    for (size_t i = 0; i < table_size; i++) {
+        struct record *r = table[i];
+        if (r != NULL)
+            visit(arg, r->start, r->bytes, heap_tags_kept ? &r->tag : NULL,
+                  r->requested);
+    }
+}
+
+void huge_census(struct heap_census *census) /* with huge_lock */
+{
+    for (size_t i = 0; i < table_size; i++)
+        if (table[i] != NULL)
+            census->live += table[i]->bytes;
+    census->free_pools += kept_bytes;
+    census->headers += table_size * sizeof *table + chunk_bytes;
+}
+
+void huge_check(void) /* with huge_lock */
+{
+    size_t n = 0;
+    for (size_t i = 0; i < table_size; i++) {
+        struct record *r = table[i];
+        if (r == NULL)
+            continue;
+        n++;
+        HG_VERIFY(find(r->start) == r, "huge: a block is not found", r->start);
+        HG_VERIFY(r->bytes % PAGE_BYTES == 0, "huge: broken size", r->start);
+    }
+    HG_VERIFY(n == records, "huge: wrong number of records", NULL);
+    HG_VERIFY(n * 2 <= table_size, "huge: table is too full", NULL);
+    size_t bytes = 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
+        if (kept[i].start == NULL)
+            continue;
+        bytes += kept[i].bytes;
+        count++;
+    }
+    HG_VERIFY(bytes == kept_bytes, "huge: wrong sum of kept bytes", NULL);
+    HG_VERIFY(count == kept_count, "huge: wrong number of kept mappings", NULL);
+}

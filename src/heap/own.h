@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* own.h - what the files of this room share among themselves. */
+#ifndef HG_HEAP_OWN_H
+#define HG_HEAP_OWN_H
+
+#include "base/base.h"
+#include "base/lock.h"
+#include "base/pages.h"
+#include "heap/heap.h"
+
+#define NO_INDEX UINT32_MAX
+
+/* --- class.c: size classes ------------------------------------------------- */
+
+struct size_class {
+    uint32_t bytes;      /* of a block */
+    uint32_t reciprocal; /* see struct pool */
+    uint32_t tag_bytes;  /* of a pool's tags, and requested sizes behind them */
+    uint16_t capacity;   /* blocks in a pool */
+    uint8_t slots;       /* of a pool */
+};
+
+extern struct size_class heap_classes[CLASSES]; /* set before threads start */
+
+void classes_init(void);
+unsigned class_of(size_t bytes); /* 1..MEDIUM_MAX */
+
+/* --- space.c: address space ------------------------------------------------ */
+
+/*
+ * A table that grows in place, at a fixed address below the window.  It is mapped
+ * page by page as its records come into use, and never shrinks.
+ */
+struct table {
+    uintptr_t start;
+    size_t mapped; /* bytes; guarded by the lock of what is in it */
+};
+
+/* Maps [0, bytes) of the table; false when there is no memory for it. */
+bool table_reach(struct table *table, size_t bytes);
+
+extern struct table table_pools;  /* struct pool, a slot; guarded by arenas_lock */
+extern struct table table_arenas; /* struct arena; guarded by arenas_lock */
+extern struct table table_heaps;  /* struct thread_heap; guarded by heaps_lock */
+
+/* Finds the window when first called.  False: the system has no room for it. */
+bool heap_start(void);
+
+extern bool heap_tags_kept; /* set before the first block */
+
+/* Bytes that we have from the system and that count: relaxed, a sum of changes
+   each of which is made under the lock that guards what changed. */
+extern _Atomic size_t heap_held;
+void held_add(size_t bytes);
+void held_sub(size_t bytes);
+
+static inline uint32_t pool_slot(const struct pool *pool)
+{
+    return (uint32_t)(pool - (struct pool *)table_pools.start);
+}
+
+static inline struct pool *pool_at_slot(uint32_t slot)
+{
+    return (struct pool *)table_pools.start + slot;
+}
+
+static inline char *slot_start(uint32_t slot)
+{
+    return (char *)(heap_base() + ((size_t)slot << SLOT_SHIFT));
+}
+
+/* --- arena.c: slots -------------------------------------------------------- */
+
+/*
+ * A slot is taken (part of a pool), free, or on its way back to the system.  A
+ * free slot is dirty or clean; a clean one reads as zeros and costs no memory, so
+ * it is not counted as held.
+ *
+ *     dirty is a part of free;  free and leaving have nothing in common
+ *
+ * An arena that was taken by somebody else (a hole) has no free slot, for ever.
+ */
+struct arena {
+    uint64_t
+        free; /* guarded by arenas_lock, as is everything here; bit i: slot i */
+    uint64_t dirty;
+    uint64_t leaving;    /* being discarded without the lock */
+    uint32_t next, prev; /* list of arenas with as many free slots */
+    uint32_t dirty_next,
+        dirty_prev;     /* list of arenas with dirty slots, oldest first */
+    uint8_t free_count; /* of `free`: which list it is in; 0: in none */
+    bool hole;
+    uint8_t reserved[22];
+};
+
+_Static_assert(sizeof(struct arena) == 64, "arenas are a table");
+
+extern struct lock arenas_lock;
+extern uint32_t arenas_count; /* guarded by arenas_lock */
+
+static inline struct arena *arena_at(uint32_t index)
+{
+    return (struct arena *)table_arenas.start + index;
+}
+
+/* The first of `count` neighbouring slots whose number is a multiple of `align`
+   (powers of two up to ARENA_SLOTS), or NO_INDEX.  *clean: all of them were. */
+uint32_t slots_take(unsigned count, unsigned align, bool *clean);
+/* Take these very slots if they are free, and in one arena with the slot before. */
+bool slots_take_at(uint32_t first, unsigned count);
+void slots_return(uint32_t first, unsigned count);
+
+/* Give dirty free slots back to the system until at most `keep` bytes of them are
+   left; the oldest first.  Bytes given back.  No lock may be held. */
+size_t arenas_discard(size_t keep);
+/* In the child of fork(): what other threads were discarding is dirty. */
+void arenas_after_fork(void);
+void arenas_check(void);
+
+/* --- tags.c: the system heap ----------------------------------------------- */
+
+struct thread_heap;
+
+extern struct lock tags_lock;
+uint32_t *tags_new(unsigned class); /* NULL: no memory, or no tags are kept */
+void tags_free(uint32_t *tags, unsigned class);
+
+/* --- pool.c: pools of small and medium classes ----------------------------- */
+
+enum heap_state {
+    HEAP_UNUSED,
+    HEAP_OWNED,     /* by a thread: heap_mine points to it */
+    HEAP_ABANDONED, /* its thread has ended: owned by whoever holds heaps_lock */
+    HEAP_SYSTEM     /* number 0, for tags: owned by whoever holds tags_lock */
+};
+
+#define SYSTEM_HEAP 0u
+
+/*
+ * "Owner" is whoever may touch what is not atomic, in the heap and in its pools.
+ *
+ * pool[class] heads the ring of used pools of the class, or is &pool_exhausted.
+ */
+struct thread_heap {
+    union {
+        struct heap fast;
+        struct pool *pool[CLASSES]; /* owner */
+    };
+    uint32_t id;        /* index in table_heaps; constant */
+    uint32_t pools;     /* owner: number of pools */
+    bool stirred;       /* owner: pools were taken or given back; see slow_end() */
+    uint32_t list_next; /* guarded by heaps_lock: list of abandoned heaps */
+    _Atomic uint8_t state; /* enum heap_state; changes under heaps_lock; relaxed */
+
+    /* Slot + 1 of the first pool that has got its first remote block; 0: none.
+       Pushed by all, taken whole by the owner; on a line of its own. */
+    _Alignas(64) _Atomic uint32_t mail;
+};
+
+extern struct pool pool_exhausted;
+
+static inline struct thread_heap *heap_at(uint32_t id)
+{
+    return (struct thread_heap *)table_heaps.start + id;
+}
+
+/* Start of a pool's blocks, and the number of a block, given any of its bytes. */
+static inline char *pool_start(const struct pool *pool)
+{
+    return slot_start(pool_slot(pool));
+}
+
+static inline uint32_t pool_block_index(const struct pool *pool, const void *block)
+{
+    uint64_t within = (uint64_t)((const char *)block - pool_start(pool));
+    return (uint32_t)(within * pool->reciprocal >> 32);
+}
+
+static inline enum pool_state pool_state(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->state, memory_order_relaxed);
+}
+
+static inline uint32_t pool_owner(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->heap_id, memory_order_relaxed);
+}
+
+/* Whether `block` is where a block of the pool begins. */
+bool pool_has_block(const struct pool *pool, const void *block);
+
+void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state state);
+
+/* All by the owner of the heap.  NULL: no memory. */
+void *class_alloc(struct thread_heap *heap, unsigned class);
+/* Of a pool of this heap; the block was verified. */
+void class_free(struct thread_heap *heap, struct pool *pool, void *block);
+
+void pool_set_used(struct thread_heap *heap,
+                   struct pool *pool); /* it is in no ring */
+void pool_set_full(struct pool *pool); /* the same */
+/* A used pool has no block left: gives it back, or keeps it as the class's last. */
+void pool_emptied(struct thread_heap *heap, struct pool *pool);
+void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *pool);
+/* Give back every pool without a block. */
+void heap_retire_empty(struct thread_heap *heap);
+/* Counts a chain of free blocks and verifies each; *last is the last one. */
+uint32_t chain_length(const struct pool *pool, void *first, void **last);
+
+/* --- remote.c: blocks freed by other threads, heaps without a thread -------- */
+
+extern struct lock heaps_lock;
+
+void remote_free(struct pool *pool, void *block);
+/* Takes the mail of `from`, which the caller owns, and moves the pools that it was
+   about to `to`, which the caller owns too and which may be the same. */
+void mail_drain(struct thread_heap *from, struct thread_heap *to);
+/* Look for pools of the class in heaps without a thread.  True: found some. */
+bool heaps_adopt_pools(struct thread_heap *heap, unsigned class);
+void mail_push(struct thread_heap *heap, struct pool *pool);
+
+/* --- thread.c: a heap for each thread -------------------------------------- */
+
+extern uint32_t heaps_count; /* guarded by heaps_lock */
+
+extern struct heap heap_exhausted; /* of a thread that has none */
+
+static inline struct thread_heap *heap_of_thread(void) /* NULL: has none yet */
+{
+    return heap_mine == &heap_exhausted ? NULL : (struct thread_heap *)heap_mine;
+}
+
+/* The heap of this thread, made or adopted if need be.  NULL: no memory. */
+struct thread_heap *thread_enter(void);
+/* After a slow path, with no lock held.  May abandon the heap. */
+void thread_slow_end(struct thread_heap *heap);
+
+struct thread_heap *abandoned_pop(void);       /* with heaps_lock; NULL: none */
+void abandoned_push(struct thread_heap *heap); /* with heaps_lock */
+extern _Atomic uint32_t abandoned_count;       /* changes under heaps_lock */
+
+/* After every slow path that changed what we hold; with no lock held. */
+void slow_end(void);
+
+/* --- large.c, huge.c ------------------------------------------------------- */
+
+void *large_alloc(size_t bytes, size_t align, bool zero, struct place *place);
+void large_free(struct pool *pool, void *block);
+void large_place(struct pool *pool, struct place *place);
+bool large_resize(struct pool *pool, void *block, size_t bytes);
+
+extern struct lock huge_lock;
+void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place);
+bool huge_free(void *block); /* false: not ours */
+bool huge_find(const void *block, struct place *place);
+bool huge_resize(void *block, size_t bytes, struct place *place);
+void huge_walk(heap_visit *visit, void *arg);
+void huge_census(struct heap_census *census); /* with huge_lock */
+size_t huge_trim(void);
+void huge_drop_old(void);
+void huge_check(void);
+
+/* --- walk.c, fork.c -------------------------------------------------------- */
+
+/* All of them, in the order of their ranks. */
+void locks_take(void);
+void locks_release(void);
+
+/* Calls `visit` for each pool and large block; with arenas_lock, or alone. */
+typedef void pool_visit(void *arg, struct pool *pool);
+void pools_walk(pool_visit *visit, void *arg);
+
+/* All of a census but `mapped`; with all locks, or alone. */
+void census_parts(struct heap_census *out);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.c - pools of blocks of one class, as their owner sees them.
+ *
+ *     free slots --pool_take--> used --last block goes--> full
+ *          ^                     | ^                       |
+ *          +------pool_retire----+ +---a block comes back--+
+ *
+ * The used pools of a class form a ring, headed by heap->pool[class], from which
+ * blocks are taken.  A full pool that gets a block back becomes the head: it is the
+ * fullest there is, and its block was touched last.  An empty pool goes back to its
+ * arena, unless it is the only one in its ring: a program that takes and frees one
+ * block in turn would otherwise take and give back a pool each time.
+ *
+ * Nothing is written into a block before it is first handed out, and blocks are
+ * carved a page at a time: the pages of a pool that was never full stay untouched.
+ */
+#include "heap/own.h"
+
+struct pool pool_exhausted;
+
+void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state state)
+{
+    for (unsigned class = 0; class < CLASSES; class ++)
+        heap->pool[class] = &pool_exhausted;
+    heap->id = id;
+    heap->pools = 0;
+    heap->stirred = false;
+    heap->list_next = 0;
+    atomic_store_explicit(&heap->state, state, memory_order_relaxed);
+}
+
+static void set_state(struct pool *pool, enum pool_state state)
+{
+    atomic_store_explicit(&pool->state, (uint8_t)state, memory_order_relaxed);
+}
+
+static void set_fast(struct pool *pool, struct thread_heap *heap)
+{
+    struct heap *fast =
+        heap != NULL && pool->class < SMALL_CLASSES ? &heap->fast : NULL;
+    atomic_store_explicit(&pool->fast, fast, memory_order_relaxed);
+}
+
+/* --- the ring ---------------------------------------------------------------- */
+
+static void ring_insert_first(struct thread_heap *heap, struct pool *pool)
+{
+    uint32_t slot = pool_slot(pool);
+    struct pool *head = heap->pool[pool->class];
+    if (head == &pool_exhausted) {
+        pool->next = pool->prev = slot;
+    } else {
+        pool->next = pool_slot(head);
+        pool->prev = head->prev;
+        pool_at_slot(pool->prev)->next = slot;
+        head->prev = slot;
+    }
+    heap->pool[pool->class] = pool;
+}
+
+static bool ring_only(const struct pool *pool)
+{
+    return pool->next == pool_slot(pool);
+}
+
+static void ring_remove(struct thread_heap *heap, struct pool *pool)
+{
+    struct pool *next = pool_at_slot(pool->next);
+    if (next == pool) {
+        heap->pool[pool->class] = &pool_exhausted;
+        return;
+    }
+    next->prev = pool->prev;
+    pool_at_slot(pool->prev)->next = pool->next;
+    if (heap->pool[pool->class] == pool)
+        heap->pool[pool->class] = next;
+}
+
+/* --- taking and giving back -------------------------------------------------- */
+
+static struct pool *pool_take(struct thread_heap *heap, unsigned class)
+{
+    const struct size_class *c = &heap_classes[class];
+    uint32_t *tags = NULL;
+    if (heap_tags_kept && heap->id != SYSTEM_HEAP) {
+        tags = tags_new(class);
+        if (tags == NULL)
+            return NULL;
+    }
+    bool clean;
+    uint32_t slot = slots_take(c->slots, 1, &clean);
+    if (slot == NO_INDEX) {
+        if (tags != NULL)
+            tags_free(tags, class);
+        return NULL;
+    }
+    struct pool *pool = pool_at_slot(slot);
+    HG_ASSERT(pool_state(pool) == POOL_FREE);
+    HG_ASSERT(pool->remote == NULL);
+    pool->free = NULL;
+    pool->used = 0;
+    pool->reciprocal = c->reciprocal;
+    pool->tags = tags;
+    pool->carved = 0;
+    pool->capacity = c->capacity;
+    pool->class = (uint8_t) class;
+    pool->slots = c->slots;
+    for (unsigned i = 1; i < c->slots; i++)
+        pool[i].slot_of_run = (uint8_t)i;
+    atomic_store_explicit(&pool->heap_id, heap->id, memory_order_relaxed);
+    ring_insert_first(heap, pool);
+    heap->pools++;
+    heap->stirred = true;
+    /* Last: in the child of a fork a slot that is neither free nor in a pool shows
+       that its thread was right here; see fork.c. */
+    set_state(pool, POOL_USED);
+    set_fast(pool, heap);
+    return pool;
+}
+
+/*
+ * The pool has no block and is in no ring.
+ *
+ * used == 0 is enough; `remote` needs no look.  A block freed by another thread
+ * stays counted in `used` until we, the owner, take it off `remote`, and that we do
+ * only after we found the pool in our mail.  So used == 0 means every block has
+ * come back, whoever put the pool into the mail has done so, nobody holds a pointer
+ * into the pool, and nobody is left to push.
+ */
+static void pool_retire(struct thread_heap *heap, struct pool *pool)
+{
+    HG_ASSERT(pool->used == 0);
+    HG_ASSERT(atomic_load_explicit(&pool->remote, memory_order_relaxed) == NULL);
+    unsigned slots = pool->slots;
+    uint32_t *tags = pool->tags;
+    unsigned class = pool->class;
+    set_fast(pool, NULL);
+    set_state(pool, POOL_FREE);
+    for (unsigned i = 1; i < slots; i++)
+        pool[i].slot_of_run = 0;
+    pool->tags = NULL;
+    heap->pools--;
+    heap->stirred = true;
+    slots_return(pool_slot(pool), slots);
+    if (tags != NULL)
+        tags_free(tags, class);
+}
+
+void pool_emptied(struct thread_heap *heap, struct pool *pool)
+{
+    bool keep =
+        ring_only(pool) &&
+        atomic_load_explicit(&heap->state, memory_order_relaxed) != HEAP_ABANDONED;
+    if (keep)
+        return;
+    ring_remove(heap, pool);
+    pool_retire(heap, pool);
+}
+
+void heap_retire_empty(struct thread_heap *heap)
+{
+    for (unsigned class = 0; class < CLASSES; class ++) {
+        struct pool *pool = heap->pool[class];
+        /* At most one of a ring is empty, and then it is alone. */
+        if (pool != &pool_exhausted && pool->used == 0) {
+            ring_remove(heap, pool);
+            pool_retire(heap, pool);
+        }
+    }
+}
+
+void pool_set_used(struct thread_heap *heap, struct pool *pool)
+{
+    ring_insert_first(heap, pool);
+    set_state(pool, POOL_USED);
+    set_fast(pool, heap);
+}
+
+void pool_set_full(struct pool *pool)
+{
+    set_fast(pool, NULL);
+    set_state(pool, POOL_FULL);
+}
+
+void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *pool)
+{
+    bool used = pool_state(pool) == POOL_USED;
+    if (used)
+        ring_remove(from, pool);
+    from->pools--;
+    to->pools++;
+    /* Who reads the old number puts the pool into the mail of `from`, whose owner
+       sends it on; see mail_drain(). */
+    atomic_store_explicit(&pool->heap_id, to->id, memory_order_relaxed);
+    if (used) {
+        ring_insert_first(to, pool);
+        set_fast(pool, to);
+    }
+}
+
+/* --- blocks ------------------------------------------------------------------ */
+
+bool pool_has_block(const struct pool *pool, const void *block)
+{
+    size_t within = (size_t)((const char *)block - pool_start(pool));
+    uint32_t index = (uint32_t)((uint64_t)within * pool->reciprocal >> 32);
+    return index < pool->capacity &&
+           index * heap_classes[pool->class].bytes == within;
+}
+
+/* Put the blocks that begin in the next untouched page on the empty free list. */
+static void pool_carve(struct pool *pool)
+{
+    uint32_t bytes = heap_classes[pool->class].bytes;
+    size_t from = (size_t)pool->carved * bytes;
+    size_t page_end = (from / PAGE_BYTES + 1) * PAGE_BYTES;
+    uint32_t count = (uint32_t)((page_end - from + bytes - 1) / bytes);
+    if (count > (uint32_t)(pool->capacity - pool->carved))
+        count = (uint32_t)(pool->capacity - pool->carved);
+    char *first = pool_start(pool) + from;
+    char *block = first;
+    for (uint32_t i = 1; i < count; i++) {
+        *(void **)block = block + bytes;
+        block += bytes;
+    }
+    *(void **)block = NULL;
+    pool->carved = (uint16_t)(pool->carved + count);
+    pool->free = first;
+}
+
+uint32_t chain_length(const struct pool *pool, void *first, void **last)
+{
+    uint32_t n = 0;
+    for (void *block = first; block != NULL; block = *(void **)block) {
+        HG_VERIFY(pool_has_block(pool, block), "corrupt list of free blocks",
+                  block);
+        HG_VERIFY(n < pool->capacity, "block freed twice", block);
+        n++;
+        *last = block;
+    }
+    return n;
+}
+
+void *class_alloc(struct thread_heap *heap, unsigned class)
+{
+    for (;;) {
+        struct pool *pool = heap->pool[class];
+        void *block = pool->free;
+        if (block != NULL) {
+            pool->free = *(void **)block;
+            pool->used++;
+            return block;
+        }
+        /* Relaxed: a look whether mail_drain() is worth a call. */
+        if (atomic_load_explicit(&heap->mail, memory_order_relaxed) != 0) {
+            mail_drain(heap, heap);
+            continue;
+        }
+        if (pool->carved < pool->capacity) {
+            pool_carve(pool);
+            continue;
+        }
+        if (pool != &pool_exhausted) {
+            ring_remove(heap, pool);
+            pool_set_full(pool);
+            continue;
+        }
+        if (heaps_adopt_pools(heap, class))
+            continue;
+        if (pool_take(heap, class) == NULL)
+            return NULL;
+    }
+}
+
+void class_free(struct thread_heap *heap, struct pool *pool, void *block)
+{
+    HG_VERIFY(block != pool->free, "block freed twice", block);
+    HG_VERIFY(pool->used != 0, "block freed twice", block);
+    *(void **)block = pool->free;
+    pool->free = block;
+    pool->used--;
+    if (pool_state(pool) == POOL_FULL)
+        pool_set_used(heap, pool);
+    if (pool->used == 0)
+        pool_emptied(heap, pool);
+}
+
+void heap_pool_emptied(struct pool *pool)
+{
+    struct thread_heap *heap = (struct thread_heap *)heap_mine;
+    pool_emptied(heap, pool);
+    if (heap->stirred)
+        thread_slow_end(heap);
+}

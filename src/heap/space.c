@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space.c - where in the address space the heap lies, and the tables beside it.
+ *
+ *     | heaps | arenas | descriptors | window                               |
+ *                                    ^ heap_space.base, a multiple of 1 GiB
+ *
+ * Nothing here is mapped ahead of need and nothing is reserved.  The place is far
+ * below where the system puts mappings of its own, so that it is still vacant when
+ * the heap grows; if it is not, arena.c steps over what is in the way.  A table has
+ * no way to do that: if somebody maps what lies right behind a table's end, the
+ * heap cannot grow any more, and allocations fail.
+ */
+#include "heap/own.h"
+
+#define GIB ((uintptr_t)1 << 30)
+#define HEAP_TABLE_BYTES GIB
+#define ARENA_TABLE_BYTES (WINDOW_BYTES / ARENA_BYTES * sizeof(struct arena))
+#define TABLES_BYTES (HEAP_TABLE_BYTES + ARENA_TABLE_BYTES + DESCRIPTOR_WINDOW)
+#define PROBE_BYTES ((size_t)2 << 20)
+/* From the newest mapping of the system's down to the window's end: what others
+   may map before they reach us. */
+#define DISTANCE WINDOW_BYTES
+
+struct heap_space heap_space;
+struct table table_pools;
+struct table table_arenas;
+struct table table_heaps;
+bool heap_tags_kept;
+_Atomic size_t heap_held;
+
+static struct lock start_lock = {.rank = LOCK_HUGE};
+static atomic_bool started;
+
+void held_add(size_t bytes)
+{
+    atomic_fetch_add_explicit(&heap_held, bytes, memory_order_relaxed);
+}
+
+void held_sub(size_t bytes)
+{
+    atomic_fetch_sub_explicit(&heap_held, bytes, memory_order_relaxed);
+}
+
+size_t heap_held_bytes(void)
+{
+    return atomic_load_explicit(&heap_held, memory_order_relaxed);
+}
+
+void heap_keep_tags(void)
+{
+    heap_tags_kept = true;
+}
+
+bool table_reach(struct table *table, size_t bytes)
+{
+    if (bytes <= table->mapped)
+        return true;
+    size_t more = (bytes - table->mapped + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+    if (pages_map_at(table->start + table->mapped, more) != PAGES_OK)
+        return false;
+    table->mapped += more;
+    held_add(more);
+    return true;
+}
+
+static uintptr_t find_base(void)
+{
+    void *probe = pages_map(PROBE_BYTES);
+    if (probe == NULL)
+        return 0;
+    pages_unmap(probe, PROBE_BYTES);
+    uintptr_t base = (uintptr_t)probe;
+    uintptr_t step = WINDOW_BYTES / 4;
+    if (base < DISTANCE + WINDOW_BYTES + TABLES_BYTES + GIB)
+        return 0;
+    base = (base - DISTANCE - WINDOW_BYTES) & ~(GIB - 1);
+    while (!pages_vacant(base - TABLES_BYTES, TABLES_BYTES + WINDOW_BYTES)) {
+        if (base < step + TABLES_BYTES + GIB)
+            return 0;
+        base -= step;
+    }
+    return base;
+}
+
+static bool start(void)
+{
+    uintptr_t base = find_base();
+    if (base == 0)
+        return false;
+    classes_init();
+    table_pools.start = base - DESCRIPTOR_WINDOW;
+    table_arenas.start = table_pools.start - ARENA_TABLE_BYTES;
+    table_heaps.start = table_arenas.start - HEAP_TABLE_BYTES;
+    atomic_store_explicit(&heap_space.base, base, memory_order_relaxed);
+    return true;
+}
+
+bool heap_start(void)
+{
+    /* Acquire pairs with the release below: who sees `started` sees the rest. */
+    if (HG_LIKELY(atomic_load_explicit(&started, memory_order_acquire)))
+        return true;
+    lock_take(&start_lock);
+    bool done = atomic_load_explicit(&started, memory_order_relaxed) || start();
+    if (done)
+        atomic_store_explicit(&started, true, memory_order_release);
+    lock_release(&start_lock);
+    return done;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * thread.c - which heap a thread has.
+ *
+ * A thread begins with heap_exhausted, in which nothing is ever free, and so
+ * arrives at its first slow path, where it gets a heap: one that a thread has left
+ * behind, or a new one.  When the thread ends, the destructor of a pthread key
+ * abandons it.
+ *
+ * Destructors of other keys may allocate after ours.  There is no way to learn
+ * which is the last, so from then on the thread only borrows: each block that it
+ * takes comes from a heap taken over for this one block and abandoned again.  The
+ * same goes for a thread for which no destructor can be set.
+ */
+#include "heap/own.h"
+
+#include <pthread.h>
+
+#define HEAPS_MAX ((uint32_t)(((size_t)1 << 30) / sizeof(struct thread_heap)))
+
+#define FOUR(x) x, x, x, x
+#define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
+#if BLOCK_ALIGN == 8
+#define EACH_SMALL_CLASS(x) FOUR(SIXTEEN(x))
+#else
+#define EACH_SMALL_CLASS(x) SIXTEEN(x), SIXTEEN(x)
+#endif
+
+/* Has as many initialisers as classes: the compiler warns of more, this of fewer.
+ */
+struct heap heap_exhausted = {{EACH_SMALL_CLASS(&pool_exhausted)}};
+_Static_assert(SMALL_CLASSES == (BLOCK_ALIGN == 8 ? 64 : 32), "EACH_SMALL_CLASS");
+
+__thread struct heap *heap_mine __attribute__((tls_model("initial-exec"))) =
+    &heap_exhausted;
+static __thread bool borrows __attribute__((tls_model("initial-exec")));
+
+uint32_t heaps_count; /* guarded by heaps_lock */
+void (*heap_on_slow_path)(void);
+
+static pthread_key_t key; /* guarded by heaps_lock until key_made, then constant */
+static bool key_made;     /* guarded by heaps_lock */
+
+static void heap_abandon(struct thread_heap *heap)
+{
+    heap_mine = &heap_exhausted;
+    /* Once the state says so, nothing is kept. */
+    lock_take(&heaps_lock);
+    atomic_store_explicit(&heap->state, HEAP_ABANDONED, memory_order_relaxed);
+    mail_drain(heap, heap);
+    heap_retire_empty(heap);
+    heap->stirred = false;
+    abandoned_push(heap);
+    lock_release(&heaps_lock);
+}
+
+static void thread_ends(void *heap)
+{
+    borrows = true;
+    /* Not so if the thread went through fork() and the like; then it has none. */
+    if (heap_mine == heap) {
+        heap_abandon(heap);
+        slow_end();
+    }
+}
+
+/* With heaps_lock. */
+static struct thread_heap *heap_new(void)
+{
+    if (heaps_count >= HEAPS_MAX)
+        return NULL;
+    uint32_t id = heaps_count == 0 ? SYSTEM_HEAP + 1 : heaps_count;
+    if (!table_reach(&table_heaps, (id + 1) * sizeof(struct thread_heap)))
+        return NULL;
+    if (heaps_count == 0)
+        heap_init_empty(heap_at(SYSTEM_HEAP), SYSTEM_HEAP, HEAP_SYSTEM);
+    heap_init_empty(heap_at(id), id, HEAP_ABANDONED);
+    heaps_count = id + 1;
+    return heap_at(id);
+}
+
+struct thread_heap *thread_enter(void)
+{
+    if (!heap_start())
+        return NULL;
+    lock_take(&heaps_lock);
+    struct thread_heap *heap = abandoned_pop();
+    if (heap == NULL)
+        heap = heap_new();
+    if (heap != NULL)
+        atomic_store_explicit(&heap->state, HEAP_OWNED, memory_order_relaxed);
+    if (!key_made)
+        key_made = pthread_key_create(&key, thread_ends) == 0;
+    bool can_end = key_made;
+    lock_release(&heaps_lock);
+    if (heap == NULL)
+        return NULL;
+    heap_mine = &heap->fast;
+    /* May allocate, and then finds the heap in place. */
+    if (!borrows && !(can_end && pthread_setspecific(key, heap) == 0))
+        borrows = true;
+    return heap;
+}
+
+void slow_end(void)
+{
+    size_t keep = heap_held_bytes() / 10;
+    arenas_discard(keep > ((size_t)8 << 20) ? keep : (size_t)8 << 20);
+    huge_drop_old();
+    if (heap_on_slow_path != NULL)
+        heap_on_slow_path();
+}
+
+void thread_slow_end(struct thread_heap *heap)
+{
+    bool stirred = heap->stirred;
+    heap->stirred = false;
+    if (HG_UNLIKELY(borrows) && heap_mine == &heap->fast)
+        heap_abandon(heap);
+    if (stirred)
+        slow_end();
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * walk.c - everything, looked at: blocks, bytes, invariants.
+ *
+ * All locks are held meanwhile, so no pool comes or goes, and the sums of a census
+ * are exact even if other threads allocate.  How many blocks of a pool are live is
+ * then only known as well as its owner's count could be read.
+ */
+#include "heap/own.h"
+
+#include <string.h>
+
+#define BITMAP_WORDS ((SLOT_BYTES / BLOCK_ALIGN + 63) / 64)
+
+void locks_take(void)
+{
+    lock_take(&heaps_lock);
+    lock_take(&tags_lock);
+    lock_take(&arenas_lock);
+    lock_take(&huge_lock);
+}
+
+void locks_release(void)
+{
+    lock_release(&huge_lock);
+    lock_release(&arenas_lock);
+    lock_release(&tags_lock);
+    lock_release(&heaps_lock);
+}
+
+void pools_walk(pool_visit *visit, void *arg)
+{
+    for (uint32_t i = 0; i < arenas_count; i++) {
+        const struct arena *a = arena_at(i);
+        if (a->hole)
+            continue;
+        uint64_t none = a->free | a->leaving;
+        for (unsigned s = 0; s < ARENA_SLOTS;) {
+            struct pool *pool = pool_at_slot(i * ARENA_SLOTS + s);
+            /* Taken, but not yet or no longer a pool: its thread is at work. */
+            if ((none >> s & 1) != 0 || pool_state(pool) == POOL_FREE) {
+                s++;
+                continue;
+            }
+            visit(arg, pool);
+            s += pool->slots;
+        }
+    }
+}
+
+/* --- blocks ------------------------------------------------------------------ */
+
+static uint32_t mark_chain(const struct pool *pool, void *first, uint64_t *bits)
+{
+    uint32_t n = 0;
+    for (void *block = first; block != NULL; block = *(void **)block) {
+        HG_VERIFY(pool_has_block(pool, block), "corrupt list of free blocks",
+                  block);
+        uint32_t index = pool_block_index(pool, block);
+        HG_VERIFY(index < pool->carved, "a block beyond the carved ones is free",
+                  block);
+        HG_VERIFY((bits[index / 64] >> index % 64 & 1) == 0, "block freed twice",
+                  block);
+        bits[index / 64] |= (uint64_t)1 << index % 64;
+        n++;
+    }
+    return n;
+}
+
+/* Sets a bit for each block that nobody holds; returns how many are on `free`. */
+static uint32_t mark_free(struct pool *pool, uint64_t *bits, uint32_t *remote)
+{
+    memset(bits, 0, BITMAP_WORDS * sizeof *bits);
+    uint32_t n = mark_chain(pool, pool->free, bits);
+    /* Acquire pairs with remote_free(): the links are there. */
+    void *first = atomic_load_explicit(&pool->remote, memory_order_acquire);
+    *remote = mark_chain(pool, first, bits);
+    return n;
+}
+
+struct walk {
+    heap_visit *visit;
+    void *arg;
+};
+
+static void walk_pool(void *arg, struct pool *pool)
+{
+    struct walk *walk = arg;
+    char *block = pool_start(pool);
+    if (pool_state(pool) == POOL_LARGE) {
+        uint32_t *tag = heap_tags_kept ? &pool->tag : NULL;
+        walk->visit(walk->arg, block, pool->slots * SLOT_BYTES, tag, pool->bytes);
+        return;
+    }
+    if (pool_owner(pool) == SYSTEM_HEAP)
+        return;
+    uint64_t bits[BITMAP_WORDS];
+    uint32_t remote;
+    mark_free(pool, bits, &remote);
+    size_t bytes = heap_classes[pool->class].bytes;
+    for (uint32_t i = 0; i < pool->carved; i++) {
+        if ((bits[i / 64] >> i % 64 & 1) == 0) {
+            uint32_t *tag = pool->tags == NULL ? NULL : &pool->tags[i];
+            size_t requested = tag == NULL || pool->class < SMALL_CLASSES
+                                   ? 0
+                                   : pool->tags[pool->capacity + i];
+            walk->visit(walk->arg, block, bytes, tag, requested);
+        }
+        block += bytes;
+    }
+}
+
+void heap_walk(heap_visit *visit, void *arg)
+{
+    struct walk walk = {visit, arg};
+    locks_take();
+    pools_walk(walk_pool, &walk);
+    huge_walk(visit, arg);
+    locks_release();
+}
+
+/* --- bytes ------------------------------------------------------------------- */
+
+static void census_pool(void *arg, struct pool *pool)
+{
+    struct heap_census *out = arg;
+    size_t whole = pool->slots * SLOT_BYTES;
+    /* What is left in the end are slots between pool and arena. */
+    out->free_pools -= whole;
+    if (pool_state(pool) == POOL_LARGE) {
+        out->live += whole;
+        return;
+    }
+    if (pool_owner(pool) == SYSTEM_HEAP) {
+        out->headers += whole;
+        return;
+    }
+    size_t bytes = heap_classes[pool->class].bytes;
+    /* Relaxed: the owner may be changing it. */
+    size_t live = __atomic_load_n(&pool->used, __ATOMIC_RELAXED) * bytes;
+    size_t blocks = pool->capacity * bytes;
+    if (live > blocks)
+        live = blocks;
+    out->live += live;
+    out->free_blocks += blocks - live;
+    out->tails += whole - blocks;
+}
+
+void census_parts(struct heap_census *out)
+{
+    *out = (struct heap_census){0};
+    for (uint32_t i = 0; i < arenas_count; i++) {
+        const struct arena *a = arena_at(i);
+        if (!a->hole)
+            out->free_pools +=
+                (size_t)__builtin_popcountll(~a->free | a->dirty) * SLOT_BYTES;
+    }
+    pools_walk(census_pool, out);
+    out->headers += table_pools.mapped + table_arenas.mapped + table_heaps.mapped;
+    huge_census(out);
+}
+
+void heap_census(struct heap_census *out)
+{
+    *out = (struct heap_census){0};
+    if (!heap_start())
+        return;
+    locks_take();
+    census_parts(out);
+    out->mapped = heap_held_bytes();
+    locks_release();
+}
+
+size_t heap_trim(void)
+{
+    struct thread_heap *heap = heap_of_thread();
+    if (heap != NULL) {
+        mail_drain(heap, heap);
+        heap_retire_empty(heap);
+        heap->stirred = false;
+    }
+    return huge_trim() + arenas_discard(0);
+}
+
+/* --- invariants -------------------------------------------------------------- */
+
+static void check_pool(void *arg, struct pool *pool)
+{
+    uint32_t *pools = arg;
+    char *start = pool_start(pool);
+    enum pool_state state = pool_state(pool);
+    uint32_t slot = pool_slot(pool);
+    HG_VERIFY(pool->slots != 0, "pool: no slots", start);
+    HG_VERIFY(slot % ARENA_SLOTS + pool->slots <= ARENA_SLOTS,
+              "pool: too many slots", start);
+    HG_VERIFY(pool->slot_of_run == 0, "pool: not its first slot", start);
+    const struct arena *a = arena_at(slot / ARENA_SLOTS);
+    for (unsigned i = 0; i < pool->slots; i++)
+        HG_VERIFY(((a->free | a->leaving) >> (slot % ARENA_SLOTS + i) & 1) == 0,
+                  "pool: a slot is free", start);
+    struct heap *fast = atomic_load_explicit(&pool->fast, memory_order_relaxed);
+    for (unsigned i = 1; i < pool->slots; i++) {
+        HG_VERIFY(pool_state(pool + i) == POOL_FREE, "pool: a pool in a pool",
+                  start);
+        HG_VERIFY(pool[i].slot_of_run == (state == POOL_LARGE ? 0 : i),
+                  "pool: a slot of the run does not say so", start);
+        HG_VERIFY(atomic_load_explicit(&pool[i].fast, memory_order_relaxed) == NULL,
+                  "pool: a slot of the run has an owner", start);
+    }
+    if (state == POOL_LARGE) {
+        HG_VERIFY(fast == NULL, "pool: a large block has an owner", start);
+        return;
+    }
+    HG_VERIFY(pool_owner(pool) < heaps_count, "pool: no such heap", start);
+    struct thread_heap *heap = heap_at(pool_owner(pool));
+    pools[0] += 1;
+    pools[1] += (uint32_t)((uintptr_t)heap >> 6);
+
+    uint64_t bits[BITMAP_WORDS];
+    uint32_t remote;
+    uint32_t n = mark_free(pool, bits, &remote);
+    HG_VERIFY(n + pool->used == pool->carved, "pool: used + free != carved", start);
+    HG_VERIFY(remote <= pool->used, "pool: more remote than used", start);
+    HG_VERIFY(pool->carved <= pool->capacity, "pool: carved beyond its end", start);
+    if (state == POOL_FULL) {
+        HG_VERIFY(fast == NULL, "pool: full, but has a fast path", start);
+        HG_VERIFY(pool->used == pool->capacity, "pool: full, but has room", start);
+        return;
+    }
+    HG_VERIFY(fast == (pool->class < SMALL_CLASSES ? &heap->fast : NULL),
+              "pool: used, but its owner is another", start);
+    HG_VERIFY(pool_at_slot(pool->next)->prev == slot, "pool: broken ring", start);
+    HG_VERIFY(pool_at_slot(pool->prev)->next == slot, "pool: broken ring", start);
+    HG_VERIFY(pool->used != 0 || pool->next == slot, "pool: empty and not the last",
+              start);
+    struct pool *head = heap->pool[pool->class];
+    HG_VERIFY(head->class == pool->class, "pool: ring of another class", start);
+    HG_VERIFY(pool->next != slot || head == pool, "pool: alone, but not the head",
+              start);
+}
+
+static void check_heaps(const uint32_t *pools)
+{
+    uint32_t count = 0;
+    uint32_t weighted = 0;
+    for (uint32_t id = 0; id < heaps_count; id++) {
+        const struct thread_heap *heap = heap_at(id);
+        HG_VERIFY(heap->id == id, "heap: wrong number", heap);
+        count += heap->pools;
+        weighted += heap->pools * (uint32_t)((uintptr_t)heap >> 6);
+    }
+    HG_VERIFY(count == pools[0], "heaps: wrong number of pools", NULL);
+    HG_VERIFY(weighted == pools[1], "heaps: pools of a wrong heap", NULL);
+}
+
+void heap_check(void)
+{
+    if (!heap_start())
+        return;
+    uint32_t pools[2] = {0, 0};
+    locks_take();
+    arenas_check();
+    pools_walk(check_pool, pools);
+    check_heaps(pools);
+    huge_check();
+    locks_release();
+    struct heap_census c;
+    heap_census(&c);
+    HG_VERIFY(c.mapped ==
+                  c.live + c.free_blocks + c.free_pools + c.tails + c.headers,
+              "census: the parts are not the whole", NULL);
+}
