@@ -266,11 +266,11 @@ static bool more_walked(uint32_t need)
 
 /* ------------------------------------------------------------ joining the stacks */
 
-static void mark(const struct py_layout *l, void *frame)
+void frames_mark(const struct py_layout *l, void *frame)
 {
     char *at = frame;
 
-    if (python.debug_build || frame_owner(l, frame) != 0)
+    if (!python.may_mark || frame_owner(l, frame) != 0)
         return;
     if (l->mark == MARK_OWNER) {
         at[l->frame_owner] = MARKED_OWNER;
@@ -377,7 +377,7 @@ static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack, voi
     while (above > 0 && kept < stack->depth &&
            stack->entries[kept].frame == walked.frames[above - 1] &&
            stack->entries[kept].ip == frame_ip(l, walked.frames[above - 1])) {
-        mark(l, walked.frames[above - 1]);
+        frames_mark(l, walked.frames[above - 1]);
         kept++;
         above--;
     }
@@ -391,10 +391,18 @@ static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack, voi
         uintptr_t ip = frame_ip(l, f);
         stack->entries[kept] = (struct frame_entry){
             .frame = f, .ip = ip, .node = node_of(l, parent_node(stack, kept), f, ip)};
-        mark(l, f);
+        frames_mark(l, f);
     }
     stack->depth = kept;
     return set_top(stack);
+}
+
+uint32_t frames_blind(void)
+{
+    if (book.nodes == NULL && !session_awake())
+        return LEDGER_NO_NODE;
+    observer_slow_path();
+    return book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
 }
 
 uint32_t frames_slow(void *state, void *frame)
@@ -406,6 +414,8 @@ uint32_t frames_slow(void *state, void *frame)
     observer_slow_path();
     if (book.nodes == NULL) /* the interpreter finalizes */
         return LEDGER_NO_NODE;
+    if (observer_is_proving())
+        return threads_node_unlocked();
     if (state == NULL)
         return threads_node_unlocked();
     struct frame_stack *stack = book.stack;

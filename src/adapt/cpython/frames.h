@@ -129,6 +129,12 @@ uint32_t frames_slow(void *state, void *frame) HG_NOINLINE;
    is not in the cache. */
 uint32_t frames_miss(uint32_t parent, void *frame, uintptr_t ip) HG_NOINLINE;
 
+/* Where frames cannot be read: the thread's own node. */
+uint32_t frames_blind(void) HG_NOINLINE;
+
+/* Mark a frame, if it is of a kind that can be marked. */
+void frames_mark(const struct py_layout *layout, void *frame);
+
 /* Every slow path next: something has to be looked at. */
 void frames_force_slow(void);
 

@@ -16,6 +16,7 @@
 
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/observer.h"
+#include "adapt/cpython/proof.h"
 #include "adapt/cpython/python.h"
 #include "heap/heap.h"
 #include "trace/book.h"
@@ -157,8 +158,10 @@ static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain, vo
         return NULL;
     if (!heap_find(block, &old))
         return adopt(py_domain, block, bytes, owner);
-    size_t old_bytes = old.tag != NULL ? requested_bytes(&old) : old.usable;
-    uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
+    /* Tags are true only while accounts are kept. */
+    bool told = old.tag != NULL && book.nodes != NULL;
+    size_t old_bytes = told ? requested_bytes(&old) : old.usable;
+    uint32_t old_tag = told ? *old.tag : 0;
     void *moved = block;
     if (!heap_resize_in_place(block, bytes, &place)) {
         moved = heap_remap_huge(block, bytes, &place);
@@ -296,6 +299,8 @@ HG_ALWAYS_INLINE void *untraced_malloc(size_t bytes)
     return allocate_slow((struct owner){.node = LEDGER_NO_NODE}, LEDGER_OBJ, n, false);
 }
 
+static void look_at_frames(void *state);
+
 static void *plain_malloc(void *context, size_t bytes)
 {
     (void)context;
@@ -391,6 +396,74 @@ static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_ME
     [domain] = {NULL, malloc_##name##_##domain, calloc_##name##_##domain,                 \
                 realloc_##name##_##domain, free_##name##_##domain}
 
+/*
+ * Before a glance has found the frames as expected, and if a proof shows that they
+ * are not, blocks are charged to their thread.  The functions for that are installed
+ * first; they pass on to the others once these may be used, and replace themselves
+ * by them where nobody has wrapped them in the meantime.
+ */
+static const struct py_allocator *sighted; /* NULL: read no frames */
+static bool may_look = true;
+
+static struct owner blind_owner(enum py_domain domain)
+{
+    void *state = python.current_state != NULL ? python.current_state() : NULL;
+
+    if (domain == PY_RAW && state != NULL && python.this_threads_state() != state)
+        return (struct owner){
+            .node = book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE,
+            .away = true};
+    uint32_t node = frames_blind();
+    if (may_look && state != NULL && node != LEDGER_NO_NODE)
+        look_at_frames(state);
+    return (struct owner){.node = node};
+}
+
+#define BLIND(domain)                                                                     \
+    static void *blind_malloc_##domain(void *context, size_t bytes)                       \
+    {                                                                                     \
+        if (sighted != NULL)                                                              \
+            return sighted[domain].malloc(context, bytes);                                \
+        size_t n = at_least_one(bytes);                                                   \
+        if (n > PTRDIFF_MAX)                                                              \
+            return NULL;                                                                  \
+        return allocate_slow(blind_owner(domain), ledger_domains[domain], n, false);      \
+    }                                                                                     \
+    static void *blind_calloc_##domain(void *context, size_t count, size_t bytes)         \
+    {                                                                                     \
+        size_t product;                                                                   \
+        if (sighted != NULL)                                                              \
+            return sighted[domain].calloc(context, count, bytes);                         \
+        if (!multiply(count, bytes, &product))                                            \
+            return NULL;                                                                  \
+        return allocate_slow(blind_owner(domain), ledger_domains[domain],                 \
+                             at_least_one(product), true);                                \
+    }                                                                                     \
+    static void *blind_realloc_##domain(void *context, void *block, size_t bytes)         \
+    {                                                                                     \
+        if (sighted != NULL)                                                              \
+            return sighted[domain].realloc(context, block, bytes);                        \
+        if (block == NULL)                                                                \
+            return blind_malloc_##domain(context, bytes);                                 \
+        return resize(blind_owner(domain), domain, block, at_least_one(bytes));           \
+    }                                                                                     \
+    static void blind_free_##domain(void *context, void *block)                           \
+    {                                                                                     \
+        (void)context;                                                                    \
+        if (block != NULL)                                                                \
+            free_slow(domain == PY_RAW && blind_owner(domain).away, domain, block);       \
+    }
+
+BLIND(PY_RAW)
+BLIND(PY_MEM)
+BLIND(PY_OBJ)
+
+#define BLIND_ENTRY(domain)                                                               \
+    [domain] = {NULL, blind_malloc_##domain, blind_calloc_##domain,                       \
+                blind_realloc_##domain, blind_free_##domain}
+static const struct py_allocator blind[PY_DOMAINS] = {
+    BLIND_ENTRY(PY_RAW), BLIND_ENTRY(PY_MEM), BLIND_ENTRY(PY_OBJ)};
+
 #define TRACED_SET(name, row, mode)                                                       \
     TRACED(name, row, mode, PY_RAW)                                                       \
     TRACED(name, row, mode, PY_MEM)                                                       \
@@ -419,10 +492,9 @@ static const struct {
 static const struct py_allocator *choose_set(void)
 {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (python.layout != NULL && sets[i].minor == python.layout->minor &&
-            sets[i].mode == session.config.mode)
+        if (sets[i].minor == python.layout->minor && sets[i].mode == session.config.mode)
             return sets[i].set;
-    return plain;
+    return NULL;
 }
 
 static void install(const struct py_allocator *set)
@@ -437,7 +509,34 @@ void hooks_install(void)
 {
     for (int domain = 0; domain < PY_DOMAINS; domain++)
         python.get_allocator(domain, &before[domain]);
-    install(choose_set());
+    may_look = python.layout != NULL;
+    install(session.config.mode == LEDGER_MODE_UNTRACED ? plain : blind);
+}
+
+static void look_at_frames(void *state)
+{
+    enum glance glance = proof_glance(python.layout, state);
+
+    if (glance == GLANCE_LATER)
+        return;
+    may_look = false;
+    if (glance == GLANCE_WRONG)
+        return;
+    sighted = choose_set();
+    if (sighted != NULL && !hooks_displaced())
+        install(sighted);
+}
+
+bool hooks_sighted(void)
+{
+    return sighted != NULL;
+}
+
+void hooks_blind(void)
+{
+    if (!hooks_displaced())
+        install(blind);
+    sighted = NULL;
 }
 
 void hooks_untrace(void)

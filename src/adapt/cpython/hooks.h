@@ -12,6 +12,12 @@
  */
 void hooks_install(void);
 
+/* Whether frames are read; they are not before a glance has found them as expected. */
+bool hooks_sighted(void);
+
+/* Read no frames any more: they are not what we thought. */
+void hooks_blind(void);
+
 /* From now on allocate without accounts: they are closed.  Any moment. */
 void hooks_untrace(void);
 

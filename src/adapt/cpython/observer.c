@@ -10,6 +10,8 @@
 #include "adapt/cpython/observer.h"
 
 #include "adapt/cpython/frames.h"
+#include "adapt/cpython/hooks.h"
+#include "adapt/cpython/proof.h"
 #include "adapt/cpython/python.h"
 #include "adapt/cpython/recycle.h"
 #include "trace/book.h"
@@ -19,7 +21,7 @@
 
 bool observer_attention = true; /* the set-up is waiting */
 
-static enum { STARTING, SCHEDULED, SET_UP } stage;
+static enum { STARTING, SCHEDULED, PROVING, SET_UP } stage;
 
 /* Inside the collector: what it frees next must not be lost from a finished program's
    accounts, and the lists that it switches on must be switched off again. */
@@ -33,11 +35,41 @@ static void collection_began(void)
     frames_force_slow();
 }
 
+bool observer_is_proving(void)
+{
+    return stage == PROVING;
+}
+
+static void prove(void)
+{
+    static const char *const how[] = {
+        [PROOF_OK] = "frames read in place, proved at start",
+        [PROOF_MARKS] = "frames read in place, proved at start; no marks: all are compared",
+        [PROOF_WRONG] = "frames are laid out in another way than known: stacks not watched",
+        [PROOF_NONE] = "the layout of frames could not be proved: stacks not watched",
+    };
+    enum proof proof = PROOF_NONE;
+
+    stage = PROVING;
+    frames_force_slow();
+    if (python.layout != NULL && hooks_sighted())
+        proof = proof_run(python.layout);
+    if (proof == PROOF_MARKS)
+        python.may_mark = false;
+    if (proof == PROOF_WRONG || proof == PROOF_NONE)
+        hooks_blind();
+    session_note_stacks(how[proof]);
+    stage = SET_UP;
+}
+
 /* Between two instructions of the main thread, soon after the interpreter is up. */
 static int set_up(void *arg)
 {
     (void)arg;
-    stage = SET_UP;
+    if (session.config.mode == LEDGER_MODE_UNTRACED)
+        stage = SET_UP;
+    else
+        prove();
     if (session.config.mode == LEDGER_MODE_UNTRACED) {
         session_note_recycled(false, "--untraced");
     } else if (session.config.recycled) {

@@ -19,6 +19,9 @@ static inline void observer_slow_path(void)
         observer_attend();
 }
 
+/* Our own proof is running: its blocks are nobody's line's. */
+bool observer_is_proving(void);
+
 /* A thread allocates with no Python frame under way: the interpreter starts or ends. */
 void observer_no_frame(void) HG_COLD;
 

@@ -44,7 +44,8 @@ bool python_find(void)
     FIND(text_char, "PyUnicode_ReadChar", NULL);
     FIND(runtime, "_PyRuntime", NULL);
     FIND(none, "_Py_NoneStruct", NULL);
-    python.debug_build = find("_Py_RefTotal", "_Py_NegativeRefcount") != NULL;
+    python.may_mark = find("_Py_RefTotal", "_Py_NegativeRefcount") == NULL;
+    FIND(new_reference, "Py_NewRef", NULL);
 
     const char *version = python.get_version != NULL ? python.get_version() : "";
     if (strncmp(version, "3.", 2) != 0 || strstr(version, "free-threading") != NULL)

@@ -25,7 +25,7 @@ enum py_domain { PY_RAW, PY_MEM, PY_OBJ, PY_DOMAINS };
    interpreter's may be an undefined symbol of ours. */
 struct python {
     const struct py_layout *layout; /* NULL: a version without a row */
-    bool debug_build;               /* asserts about its frames */
+    bool may_mark;                  /* frames: not in debug builds, which assert */
     char *runtime;                  /* &_PyRuntime */
     void **state;                   /* &current thread state, where it is a word of it */
     void *none;
@@ -41,6 +41,7 @@ struct python {
     int (*code_line)(void *code, int offset_bytes);
     long (*text_length)(void *text);
     unsigned (*text_char)(void *text, long index);
+    void *(*new_reference)(void *object);
 };
 
 extern struct python python; /* set before the interpreter starts */

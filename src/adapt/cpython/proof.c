@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * proof.c - is the layout that we believe in the one that this interpreter has?
+ *
+ * A vendor may patch a structure, a debug build may lay it out otherwise.  First
+ * comes a glance, by reads that return EFAULT instead of faulting; it decides
+ * whether frames are looked at at all.  The proof comes when the interpreter can
+ * run code: known lines, seen from the inside.
+ */
+#include "adapt/cpython/proof.h"
+
+#include "adapt/cpython/codes.h"
+#include "adapt/cpython/frames.h"
+#include "adapt/cpython/python.h"
+
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------------ glance */
+
+static bool peek(const void *address, void *out, size_t bytes)
+{
+    struct iovec to = {out, bytes};
+    struct iovec from = {(void *)(uintptr_t)address, bytes};
+
+    return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)bytes;
+}
+
+static bool peek_word(const void *base, size_t offset, void **out)
+{
+    return base != NULL && peek((const char *)base + offset, out, sizeof *out);
+}
+
+/* _Py_DebugOffsets, at the beginning of _PyRuntime since 3.13: groups of 64-bit words
+   after a cookie and a version.  The places of those that we use. */
+static bool published_offsets_agree(const struct py_layout *l)
+{
+    if (l->minor != 13)
+        return true; /* nothing is published */
+    const struct {
+        uint16_t word;
+        uint16_t value;
+    } wanted[] = {
+        {22, l->state_interp},   {23, l->state_frame}, {29, l->frame_previous},
+        {30, l->frame_code},     {31, l->frame_ip},    {33, l->frame_owner},
+        {35, l->code_file},      {37, l->code_name},   {39, l->code_first_line},
+        {43, l->code_bytecode},
+    };
+    uint64_t words[64];
+
+    if (python.runtime == NULL || !peek(python.runtime, words, sizeof words) ||
+        memcmp(words, "xdebugpy", 8) != 0 || words[2] != 0 /* free-threaded */)
+        return false;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (words[wanted[i].word] != wanted[i].value)
+            return false;
+    return true;
+}
+
+static bool frame_looks_right(const struct py_layout *l, const void *frame)
+{
+    const void *code_type = dlsym(RTLD_DEFAULT, "PyCode_Type");
+    const void *text_type = dlsym(RTLD_DEFAULT, "PyUnicode_Type");
+    void *code, *type, *text, *units, *ip;
+    uint8_t owner;
+
+    if (!peek((const char *)frame + l->frame_owner, &owner, 1) ||
+        (owner > 2 && !(l->owner_shim != 0 && owner >= l->owner_shim)))
+        return false;
+    if (l->owner_shim != 0 && owner >= l->owner_shim)
+        return true;
+    if (!peek_word(frame, l->frame_code, &code) || !peek_word(code, 8, &type) ||
+        type != code_type)
+        return false;
+    if (!peek_word(code, l->code_file, &text) || !peek_word(text, 8, &type) ||
+        type != text_type || !peek_word(code, l->code_name, &text) ||
+        !peek_word(text, 8, &type) || type != text_type)
+        return false;
+    if (!peek_word(code, 16, &units) || !peek_word(frame, l->frame_ip, &ip))
+        return false;
+    uintptr_t begin = (uintptr_t)code + l->code_bytecode;
+    return (uintptr_t)ip + 2 >= begin && (uintptr_t)ip < begin + (size_t)units * 2;
+}
+
+enum glance proof_glance(const struct py_layout *l, void *state)
+{
+    void *main_interp, *interp, *frame;
+
+    if (!published_offsets_agree(l))
+        return GLANCE_WRONG;
+    if (!peek_word(python.runtime, l->runtime_main_interp, &main_interp) ||
+        !peek_word(state, l->state_interp, &interp) || interp != main_interp)
+        return GLANCE_WRONG;
+    if (!peek_word(state, l->state_frame, &frame))
+        return GLANCE_WRONG;
+    if (l->has_cframe && !peek_word(frame, l->cframe_frame, &frame))
+        return GLANCE_WRONG;
+    if (frame == NULL)
+        return GLANCE_LATER;
+    for (int i = 0; frame != NULL && i < 64; i++)
+        if (!frame_looks_right(l, frame) || !peek_word(frame, l->frame_previous, &frame))
+            return GLANCE_WRONG;
+    return GLANCE_OK;
+}
+
+/* ------------------------------------------------------------------------- proof */
+
+static const char program[] = "def inner(probe):\n"
+                              "    probe()\n"
+                              "def middle(probe):\n"
+                              "    inner(probe)\n"
+                              "    inner(probe)\n"
+                              "def stream(probe):\n"
+                              "    middle(probe)\n"
+                              "    yield\n"
+                              "for _ in stream(probe): pass\n";
+
+static const char file_name[] = "<heapglass>";
+
+/* The stack that the probe sees the first time; the second, middle is at line 5. */
+static const struct {
+    const char *name;
+    uint32_t line;
+    bool generator;
+} expected[] = {{"inner", 2, false}, {"middle", 4, false}, {"stream", 7, true},
+                {"<module>", 9, false}};
+
+static struct {
+    const struct py_layout *layout;
+    int calls;
+    bool frames_right;
+    bool marks_right;
+} probed;
+
+static bool text_is(void *text, const char *wanted)
+{
+    long length = python.text_length(text);
+
+    if (length != (long)strlen(wanted))
+        return false;
+    for (long i = 0; i < length; i++)
+        if (python.text_char(text, i) != (unsigned char)wanted[i])
+            return false;
+    return true;
+}
+
+static bool stack_is_expected(const struct py_layout *l, void *frame, bool second)
+{
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        while (frame != NULL && frame_is_shim(l, frame))
+            frame = frame_previous(l, frame);
+        if (frame == NULL)
+            return false;
+        char *code = word_at(frame, l->frame_code);
+        uint32_t line = expected[i].line + (second && i == 1);
+        bool generator = frame_owner(l, frame) == l->owner_generator;
+        if (!text_is(word_at(code, l->code_name), expected[i].name) ||
+            !text_is(word_at(code, l->code_file), file_name) ||
+            codes_line(l, code, frame_ip(l, frame)) != line ||
+            (!generator && codes_before_start(l, code, frame_ip(l, frame))) ||
+            generator != expected[i].generator)
+            return false;
+        frame = frame_previous(l, frame);
+    }
+    return true;
+}
+
+static void *look(void *self, void *arg)
+{
+    const struct py_layout *l = probed.layout;
+    void *state = python.current_state();
+
+    (void)arg;
+    if (current_state(l) != state)
+        return NULL;
+    void *inner = current_frame(l, state);
+    bool second = probed.calls == 1;
+    bool right = stack_is_expected(l, inner, second);
+    probed.frames_right = right && (!second || probed.frames_right);
+    probed.calls++;
+    if (!right)
+        goto done;
+    void *middle = frame_previous(l, inner);
+    if (second) {
+        /* inner was pushed anew, middle is the same activation. */
+        probed.marks_right =
+            !frame_is_marked(l, inner) && frame_is_marked(l, middle);
+    } else {
+        frames_mark(l, inner);
+        frames_mark(l, middle);
+    }
+done:
+    (void)self;
+    return python.new_reference(python.none);
+}
+
+struct method {
+    const char *name;
+    void *(*call)(void *, void *);
+    int flags;
+    const char *doc;
+};
+
+enum proof proof_run(const struct py_layout *l)
+{
+    enum { NO_ARGUMENTS = 0x0004, FILE_INPUT = 257 };
+    static struct method method = {"probe", look, NO_ARGUMENTS, NULL};
+    void *(*compile)(const char *, const char *, int, void *, int) =
+        (void *(*)(const char *, const char *, int, void *, int))dlsym(
+            RTLD_DEFAULT, "Py_CompileStringExFlags");
+    void *(*evaluate)(void *, void *, void *) =
+        (void *(*)(void *, void *, void *))dlsym(RTLD_DEFAULT, "PyEval_EvalCode");
+    void *(*function)(struct method *, void *, void *) =
+        (void *(*)(struct method *, void *, void *))dlsym(RTLD_DEFAULT,
+                                                          "PyCFunction_NewEx");
+    void *(*new_dict)(void) = (void *(*)(void))dlsym(RTLD_DEFAULT, "PyDict_New");
+    int (*set_item)(void *, const char *, void *) = (int (*)(
+        void *, const char *, void *))dlsym(RTLD_DEFAULT, "PyDict_SetItemString");
+    void (*release)(void *) = (void (*)(void *))dlsym(RTLD_DEFAULT, "Py_DecRef");
+    void (*clear_error)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "PyErr_Clear");
+
+    if (!compile || !evaluate || !function || !new_dict || !set_item || !release ||
+        !clear_error || !python.new_reference)
+        return PROOF_NONE;
+    probed.layout = l;
+    probed.calls = 0;
+    probed.frames_right = probed.marks_right = false;
+    void *code = compile(program, file_name, FILE_INPUT, NULL, 0);
+    void *globals = new_dict();
+    void *probe = function(&method, NULL, NULL);
+    void *result = NULL;
+    if (code != NULL && globals != NULL && probe != NULL &&
+        set_item(globals, "probe", probe) == 0)
+        result = evaluate(code, globals, globals);
+    if (result == NULL)
+        clear_error();
+    release(result);
+    release(probe);
+    release(globals);
+    release(code);
+    if (result == NULL || probed.calls != 2)
+        return PROOF_NONE;
+    if (!probed.frames_right)
+        return PROOF_WRONG;
+    return probed.marks_right ? PROOF_OK : PROOF_MARKS;
+}

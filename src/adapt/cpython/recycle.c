@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * recycle.c - CPython's free lists switched off, so that the allocator hears of every
+ * birth and death.
+ *
+ * What "off" is differs, for we only use states that the interpreter's own code lives
+ * with (recycle_find.c has proved where each list is):
+ *
+ *   a count       3.13 neither pushes nor pops at -1, which is what it sets itself when
+ *                 it finalizes.  3.11 and 3.12 do not look at the count when they pop a
+ *                 float or a tuple, and push none at INT_MAX.
+ *   a disguise    lists and dicts on 3.11 and 3.12: only exact ones are recycled, so a
+ *                 dying one is given the type `disguise`, a copy of its own, and then to
+ *                 CPython's own tp_dealloc.  That finds its tp_dealloc in the copy and so
+ *                 goes through the trashcan as ever, and frees what it does not know.
+ *   taken back    contexts and slices, keys of dicts up to 3.12, the helpers of
+ *                 asynchronous generators: after CPython's tp_dealloc, what it has
+ *                 pushed is freed.
+ *
+ * A full collection frees what is in the lists, and at that sets the counts of floats
+ * and tuples back to 0.  On 3.11 and 3.12 two bells tell us.  Tuples of 20 are pushed
+ * but never popped, so nothing but that can touch what lies in their list: we put a bell
+ * there, a block of our own, and when it is freed (recycle_freed) the counts of all
+ * tuples are 0 and those of floats are next.  We put another bell with the contexts,
+ * which come last; when that one is freed, everything is set off again before the
+ * interpreter could make or drop one object.  3.13 pops whatever is in a list; there,
+ * recycle_resume() does it, at the first allocation after the collection.
+ *
+ * Dying objects alone wear a disguise, so no program sees it: they are untracked and
+ * nobody has a reference.
+ */
+#include "adapt/cpython/recycle.h"
+
+#include "adapt/cpython/recycle_lists.h"
+#include "base/base.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+void (*recycle_collection_began)(void);
+
+typedef void (*destructor)(struct object *);
+
+/* All guarded by the GIL of the main interpreter, but for what the wrappers read in
+   other interpreters: set before any of them can run, and while it is still wrapped. */
+static struct {
+    bool off;
+    bool bells; /* they are laid out, and need no recycle_resume() */
+    int off_count;
+    struct free_list *first_counted; /* tells whether a collection has been here */
+    struct recycle_result result;
+} recycle;
+
+/* ---- tp_dealloc, wrapped ---- */
+
+static destructor dealloc_list, dealloc_dict, dealloc_context, dealloc_slice,
+    dealloc_value, dealloc_asend;
+
+/* Copies of PyList_Type and PyDict_Type with their own tp_dealloc; 416 bytes in 3.13. */
+union disguise {
+    struct type type;
+    char bytes[512];
+};
+static union disguise disguise_list, disguise_dict;
+
+static struct type *list_type, *dict_type;
+
+static int no_keys;
+static int *keys_count = &no_keys;
+
+static bool in_main(void)
+{
+    return ip.interpreter_get() == ip.main;
+}
+
+/*
+ * An object whose static type got our wrapper as its own tp_dealloc, by inheritance,
+ * after we had put it into PyList_Type or PyDict_Type.  CPython's function does without
+ * the trashcan for it, because it is not the one in its slot: that is left to us.
+ */
+static HG_COLD void dealloc_heir(struct object *object, destructor dealloc)
+{
+    if (ip.trash_begin == NULL || ip.trash_end == NULL) {
+        dealloc(object);
+        return;
+    }
+    void *state = ip.state_get();
+    ip.gc_untrack(object);
+    if (ip.trash_begin(state, object))
+        return;
+    dealloc(object);
+    ip.trash_end(state);
+}
+
+static void wrap_list(struct object *object)
+{
+    if (HG_LIKELY(object->type == list_type))
+        object->type = &disguise_list.type;
+    else if (object->type->dealloc == wrap_list) {
+        dealloc_heir(object, dealloc_list);
+        return;
+    }
+    dealloc_list(object);
+}
+
+static __attribute__((noinline)) void keys_take_back(void)
+{
+    if (ip.own_locks && !in_main())
+        return;
+    while (*keys_count > 0) {
+        --*keys_count;
+        list_free_block(&lists[LIST_KEYS], lists[LIST_KEYS].head[*keys_count], true);
+    }
+}
+
+static void wrap_dict(struct object *object)
+{
+    if (HG_LIKELY(object->type == dict_type)) {
+        object->type = &disguise_dict.type;
+        dealloc_dict(object);
+    } else if (object->type->dealloc == wrap_dict) {
+        dealloc_heir(object, dealloc_dict);
+    } else {
+        dealloc_dict(object);
+    }
+    if (*keys_count > 0)
+        keys_take_back();
+}
+
+/* In another interpreter with a lock of its own, what is seen here may be a slice that
+   the main one is just about to take back. */
+static void wrap_slice(struct object *object)
+{
+    dealloc_slice(object);
+    struct free_list *list = &lists[LIST_SLICE];
+    if (list->how != OFF_TAKE_BACK || *list->head == NULL ||
+        (ip.own_locks && !in_main()))
+        return;
+    void *block = *list->head;
+    *list->head = NULL;
+    ip.gc_del(block);
+}
+
+static void wrap_context(struct object *object)
+{
+    dealloc_context(object);
+    struct free_list *list = &lists[LIST_CONTEXT];
+    if (list->how != OFF_TAKE_BACK || *list->count == 0 || (ip.own_locks && !in_main()))
+        return;
+    list_take_back(list);
+}
+
+static void say_state(void);
+
+/*
+ * The first one that dies proves the list: it is found on top of it.  If it is not, it
+ * may have been brought back to life, but we do not know and leave the list alone.
+ */
+static void dealloc_helper(struct object *object, struct free_list *list,
+                           destructor dealloc)
+{
+    dealloc(object);
+    if (list->how != OFF_TAKE_BACK || !in_main())
+        return;
+    int count = *list->count;
+    if (count > 0 && count <= 80 && list->head[count - 1] == object) {
+        list->proved = true;
+        list_take_back(list);
+    } else if (!list->proved) {
+        list->how = OFF_NOT;
+        say_state();
+    }
+}
+
+static void wrap_value(struct object *object)
+{
+    dealloc_helper(object, &lists[LIST_VALUE], dealloc_value);
+}
+
+static void wrap_asend(struct object *object)
+{
+    dealloc_helper(object, &lists[LIST_ASEND], dealloc_asend);
+}
+
+/* If somebody has wrapped us in turn, we are still in the way and stay there. */
+static void wrap(struct type *type, destructor *old, destructor ours)
+{
+    if (type->dealloc == ours || (*old != NULL && type->dealloc != *old))
+        return;
+    *old = type->dealloc;
+    type->dealloc = ours;
+}
+
+static void unwrap(struct type *type, destructor old, destructor ours)
+{
+    if (type != NULL && type->dealloc == ours)
+        type->dealloc = old;
+}
+
+/* ---- Bells ---- */
+
+/* A dead tuple of 20 and a dead context, as they lie in their lists. */
+static struct {
+    struct gc_head head;
+    struct object object;
+    intptr_t size;
+    void *items[TUPLES];
+} bell_tuple __attribute__((aligned(16)));
+
+static struct {
+    struct gc_head head;
+    struct object object;
+    void *previous, *variables, *next;
+    int entered;
+} bell_context __attribute__((aligned(16)));
+
+static void set_off(struct free_list *list)
+{
+    *list->head = list->never_popped && recycle.bells ? &bell_tuple.object : NULL;
+    *list->count = recycle.off_count;
+}
+
+/* Set the counts again that a collection has set to 0; free what was pushed since. */
+static void counts_restore(void)
+{
+    for (int i = 0; i < LISTS; i++) {
+        struct free_list *list = &lists[i];
+        if (list->how != OFF_COUNT || *list->count == recycle.off_count)
+            continue;
+        list_take_back(list);
+        set_off(list);
+    }
+}
+
+bool recycle_freed(const void *block)
+{
+    if (block == &bell_tuple) {
+        if (!recycle.off)
+            return true;
+        if (ip.is_finalizing()) {
+            recycle_on();
+            return true;
+        }
+        struct free_list *contexts = &lists[LIST_CONTEXT];
+        bell_context.next = NULL;
+        *contexts->head = &bell_context.object;
+        *contexts->count = 1; /* until the collector takes it, before it looks again */
+        return true;
+    }
+    if (block == &bell_context) {
+        if (recycle.off)
+            counts_restore();
+        return true;
+    }
+    return false;
+}
+
+/* ---- The beginning of a collection ---- */
+
+static int (*traverse_module)(struct object *, int (*)(struct object *, void *), void *);
+
+/* Modules are few, live long, and are looked at by each full collection at its start. */
+static int wrap_traverse(struct object *module, int (*visit)(struct object *, void *),
+                         void *arg)
+{
+    void (*began)(void) = recycle_collection_began;
+    if (began != NULL)
+        began();
+    return traverse_module(module, visit, arg);
+}
+
+/* ---- On and off ---- */
+
+/* Make two, drop two: nothing may have stayed in the list. */
+static bool stays_off(struct free_list *list)
+{
+    struct object *first = list_make(list), *second = list_make(list);
+    bool made = first != NULL && second != NULL;
+    if (first != NULL)
+        list_drop(list, first);
+    if (second != NULL)
+        list_drop(list, second);
+    if (list->how == OFF_COUNT)
+        return made && *list->count == recycle.off_count && *list->head == NULL;
+    if (list->shape == SHAPE_CACHE)
+        return made && *list->head == NULL;
+    return made && *list->count == 0;
+}
+
+static void off_by_count(struct free_list *list)
+{
+    if (list->head == NULL)
+        return;
+    list_empty(list);
+    set_off(list);
+    list->how = OFF_COUNT;
+    if (stays_off(list))
+        return;
+    *list->count = 0;
+    list->how = OFF_NOT;
+}
+
+static void off_by_disguise(struct free_list *list, struct type *type,
+                            union disguise *copy, destructor *old, destructor ours)
+{
+    if (list->head == NULL || ip.type_bytes < 320 || ip.type_bytes > sizeof *copy)
+        return;
+    if (*old == NULL)
+        memcpy(copy, type, ip.type_bytes);
+    wrap(type, old, ours);
+    list_empty(list);
+    list->how = OFF_DISGUISE;
+    if (stays_off(list))
+        return;
+    unwrap(type, *old, ours);
+    list->how = OFF_NOT;
+}
+
+static void off_by_taking_back(struct free_list *list, struct type *type,
+                               destructor *old, destructor ours)
+{
+    if (list->head == NULL)
+        return;
+    wrap(type, old, ours);
+    list->how = OFF_TAKE_BACK;
+    if (list == &lists[LIST_VALUE] || list == &lists[LIST_ASEND])
+        return;
+    list_empty(list);
+    if (stays_off(list))
+        return;
+    unwrap(type, *old, ours);
+    list->how = OFF_NOT;
+}
+
+/* Keys die with their dict, or when it grows or is cleared: those stay in the list until
+   the next dict dies, or recycle_resume() is called. */
+static void off_keys(void)
+{
+    struct free_list *list = &lists[LIST_KEYS];
+    if (list->head == NULL || lists[LIST_DICT].how != OFF_DISGUISE)
+        return;
+    list_empty(list);
+    list->how = OFF_TAKE_BACK;
+    keys_count = list->count;
+}
+
+static void say_state(void)
+{
+    struct recycle_result *result = &recycle.result;
+    int off = 0;
+    for (int i = 0; i < LISTS; i++)
+        off += lists[i].how != OFF_NOT;
+    int n = snprintf(result->how, sizeof result->how, "free lists off (%d of %d", off,
+                     LISTS);
+    const char *before = "; on: ";
+    for (int i = 0; i < LISTS; i++) {
+        size_t room = sizeof result->how - (size_t)n;
+        if (lists[i].how == OFF_NOT && strlen(lists[i].name) + 8 < room &&
+            (i == 0 || lists[i].name != lists[i - 1].name)) {
+            n += snprintf(result->how + n, room, "%s%s", before, lists[i].name);
+            before = ", ";
+        }
+    }
+    snprintf(result->how + n, sizeof result->how - (size_t)n, ")");
+    result->watched = off == LISTS;
+}
+
+void recycle_off(struct recycle_result *out)
+{
+    if (recycle.off) {
+        *out = recycle.result;
+        return;
+    }
+    const char *why = lists_find();
+    recycle.bells = false;
+    if (why != NULL) {
+        recycle.result.watched = false;
+        snprintf(recycle.result.how, sizeof recycle.result.how, "free lists on: %s", why);
+        *out = recycle.result;
+        return;
+    }
+
+    int collects = ip.gc_disable();
+    bool old = ip.minor <= 12;
+    recycle.off_count = old ? INT_MAX : -1;
+    list_type = ip.list_type;
+    dict_type = ip.dict_type;
+    for (int i = LIST_FLOAT; i < LIST_LIST; i++)
+        off_by_count(&lists[i]);
+    if (old) {
+        off_by_disguise(&lists[LIST_LIST], list_type, &disguise_list, &dealloc_list,
+                        wrap_list);
+        off_by_disguise(&lists[LIST_DICT], dict_type, &disguise_dict, &dealloc_dict,
+                        wrap_dict);
+        off_keys();
+        off_by_taking_back(&lists[LIST_CONTEXT], ip.context_type, &dealloc_context,
+                           wrap_context);
+    } else {
+        off_by_count(&lists[LIST_LIST]);
+        off_by_count(&lists[LIST_DICT]);
+        off_by_count(&lists[LIST_KEYS]);
+        off_by_count(&lists[LIST_CONTEXT]);
+    }
+    off_by_taking_back(&lists[LIST_SLICE], ip.slice_type, &dealloc_slice, wrap_slice);
+    off_by_taking_back(&lists[LIST_VALUE], ip.value_type, &dealloc_value, wrap_value);
+    off_by_taking_back(&lists[LIST_ASEND], ip.asend_type, &dealloc_asend, wrap_asend);
+
+    recycle.first_counted = NULL;
+    for (int i = LISTS - 1; i >= 0; i--)
+        if (lists[i].how == OFF_COUNT)
+            recycle.first_counted = &lists[i];
+    struct free_list *longest = &lists[LIST_LIST - 1];
+    if (longest->never_popped && longest->how == OFF_COUNT &&
+        lists[LIST_CONTEXT].how == OFF_TAKE_BACK) {
+        bell_tuple.object.type = ip.tuple_type;
+        bell_tuple.size = TUPLES;
+        bell_context.object.type = ip.context_type;
+        recycle.bells = true;
+        set_off(longest);
+    }
+    if (traverse_module == NULL || ip.module_type->traverse == traverse_module) {
+        traverse_module = ip.module_type->traverse;
+        ip.module_type->traverse = wrap_traverse;
+    }
+    if (collects)
+        ip.gc_enable();
+    recycle.off = true;
+    say_state();
+    *out = recycle.result;
+}
+
+bool recycle_resume(void)
+{
+    if (!recycle.off || (ip.own_locks && !in_main()))
+        return true;
+    if (ip.collecting != NULL && *ip.collecting)
+        return false;
+    struct free_list *first = recycle.first_counted;
+    if (first != NULL && *first->count != recycle.off_count)
+        counts_restore();
+    if (*keys_count > 0)
+        keys_take_back();
+    return true;
+}
+
+void recycle_on(void)
+{
+    if (!recycle.off)
+        return;
+    recycle.off = false;
+    unwrap(ip.list_type, dealloc_list, wrap_list);
+    unwrap(ip.dict_type, dealloc_dict, wrap_dict);
+    unwrap(ip.context_type, dealloc_context, wrap_context);
+    unwrap(ip.slice_type, dealloc_slice, wrap_slice);
+    unwrap(ip.value_type, dealloc_value, wrap_value);
+    unwrap(ip.asend_type, dealloc_asend, wrap_asend);
+    keys_count = &no_keys;
+    for (int i = 0; i < LISTS; i++) {
+        struct free_list *list = &lists[i];
+        if (list->how == OFF_COUNT && *list->count == recycle.off_count) {
+            *list->head = NULL;
+            *list->count = 0;
+        }
+        list->how = OFF_NOT;
+    }
+    if (ip.module_type->traverse == wrap_traverse)
+        ip.module_type->traverse = traverse_module;
+    say_state();
+}
+
+void recycle_state(struct recycle_result *out)
+{
+    *out = recycle.result;
+}
