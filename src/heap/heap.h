@@ -23,16 +23,17 @@ extern __thread struct heap *heap_mine __attribute__((tls_model("initial-exec"))
 
 static inline uintptr_t heap_base(void)
 {
-    /* Relaxed: it changes once, before `bytes` is first not 0. */
     return atomic_load_explicit(&heap_space.base, memory_order_relaxed);
 }
 
 static inline struct pool *heap_pool_at(size_t offset)
 {
-    return (struct pool *)(heap_base() - DESCRIPTOR_WINDOW) + (offset >> SLOT_SHIFT);
+    return atomic_load_explicit(&heap_space.pools, memory_order_relaxed) +
+           (offset >> SLOT_SHIFT);
 }
 
-/* Whether an address is in the window, which is not yet to say that it is a block. */
+/* Whether an address is in the window, which is not yet to say that it is a block.
+ */
 static inline bool heap_in_window(const void *address, size_t *offset)
 {
     /* Acquire pairs with arenas_grow(): base and descriptors are there. */
@@ -41,7 +42,8 @@ static inline bool heap_in_window(const void *address, size_t *offset)
     return *offset < bytes;
 }
 
-/* The index of a block within its pool of one slot; `offset` is from the window's base. */
+/* The index of a block within its pool of one slot; `offset` is from the window's
+ * base. */
 static inline uint32_t heap_block_index(const struct pool *pool, size_t offset)
 {
     uint64_t within = offset & (SLOT_BYTES - 1);
@@ -84,6 +86,8 @@ static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
     if (__builtin_expect(!heap_in_window(block, &at), 0))
         return NULL;
     struct pool *pool = heap_pool_at(at);
+    if (pool == NULL)
+        __builtin_unreachable(); /* saves the callers a test */
     *offset = at;
     struct heap *owner = atomic_load_explicit(&pool->fast, memory_order_relaxed);
     return __builtin_expect(owner == heap_mine, 1) ? pool : NULL;
@@ -107,7 +111,8 @@ static inline void heap_free_fast(struct pool *pool, void *block)
 /* Once, before the first block: keep a tag for each block from now on. */
 void heap_keep_tags(void);
 
-/* Allocate any size; *place tells where its tag is.  NULL when there is no memory. */
+/* Allocate any size; *place tells where its tag is.  NULL when there is no memory.
+ */
 void *heap_alloc_slow(size_t bytes, struct place *place);
 /* The same, filled with zeros; fresh pages are not written. */
 void *heap_calloc_slow(size_t bytes, struct place *place);
@@ -157,7 +162,7 @@ struct heap_census {
     size_t headers;     /* descriptors, tags, tables */
 };
 void heap_census(struct heap_census *out); /* walks pools, not blocks */
-size_t heap_held_bytes(void);              /* census.mapped, at the cost of a load */
+size_t heap_held_bytes(void); /* census.mapped, at the cost of a load */
 
 /* Give back to the system what is free, at once; bytes given back. */
 size_t heap_trim(void);
@@ -168,6 +173,7 @@ void heap_check(void);
 /* Around fork(): take and release all locks, in rank order. */
 void heap_before_fork(void);
 void heap_after_fork_parent(void);
-void heap_after_fork_child(void); /* adopts the heaps of the threads that are gone */
+void heap_after_fork_child(
+    void); /* adopts the heaps of the threads that are gone */
 
 #endif

@@ -21,6 +21,8 @@
 /* From the newest mapping of the system's down to the window's end: what others
    may map before they reach us. */
 #define DISTANCE WINDOW_BYTES
+#define STEP (WINDOW_BYTES / 4)
+#define SPACE_END (((uintptr_t)1 << 47) - WINDOW_BYTES)
 
 struct heap_space heap_space;
 struct table table_pools;
@@ -64,23 +66,41 @@ bool table_reach(struct table *table, size_t bytes)
     return true;
 }
 
+/*
+ * Whether a window may begin here.  Only some pages are asked for: mapping all of
+ * it to see, even for a moment, is refused under a limit and slow under valgrind.
+ * What is overlooked becomes a hole.
+ */
+static bool is_vacant(uintptr_t base)
+{
+    if (!pages_vacant(base - TABLES_BYTES, PAGE_BYTES) ||
+        !pages_vacant(base - DESCRIPTOR_WINDOW - ARENA_TABLE_BYTES, PAGE_BYTES) ||
+        !pages_vacant(base - DESCRIPTOR_WINDOW, PAGE_BYTES))
+        return false;
+    for (uintptr_t at = base; at < base + WINDOW_BYTES; at += WINDOW_BYTES / 4)
+        if (!pages_vacant(at, PAGE_BYTES))
+            return false;
+    return pages_vacant(base + WINDOW_BYTES - PAGE_BYTES, PAGE_BYTES);
+}
+
 static uintptr_t find_base(void)
 {
     void *probe = pages_map(PROBE_BYTES);
     if (probe == NULL)
         return 0;
     pages_unmap(probe, PROBE_BYTES);
-    uintptr_t base = (uintptr_t)probe;
-    uintptr_t step = WINDOW_BYTES / 4;
-    if (base < DISTANCE + WINDOW_BYTES + TABLES_BYTES + GIB)
-        return 0;
-    base = (base - DISTANCE - WINDOW_BYTES) & ~(GIB - 1);
-    while (!pages_vacant(base - TABLES_BYTES, TABLES_BYTES + WINDOW_BYTES)) {
-        if (base < step + TABLES_BYTES + GIB)
-            return 0;
-        base -= step;
-    }
-    return base;
+    uintptr_t first = (uintptr_t)probe & ~(GIB - 1);
+    uintptr_t base;
+    for (base = first - DISTANCE - WINDOW_BYTES;
+         base < first && base > TABLES_BYTES + GIB; base -= STEP)
+        if (is_vacant(base))
+            return base;
+    /* The system maps from low addresses upwards, as under valgrind. */
+    for (base = first + DISTANCE + (TABLES_BYTES & ~(GIB - 1)); base < SPACE_END;
+         base += STEP)
+        if (is_vacant(base))
+            return base;
+    return 0;
 }
 
 static bool start(void)
@@ -92,6 +112,8 @@ static bool start(void)
     table_pools.start = base - DESCRIPTOR_WINDOW;
     table_arenas.start = table_pools.start - ARENA_TABLE_BYTES;
     table_heaps.start = table_arenas.start - HEAP_TABLE_BYTES;
+    atomic_store_explicit(&heap_space.pools, (struct pool *)table_pools.start,
+                          memory_order_relaxed);
     atomic_store_explicit(&heap_space.base, base, memory_order_relaxed);
     return true;
 }

@@ -105,37 +105,42 @@ struct pool {
         uint32_t used; /* owner thread only */
         uint32_t tag;  /* of a large block; the caller's */
     };
-    uint32_t reciprocal;       /* index = offset * reciprocal >> 32 */
-    uint32_t *tags;            /* one a block, or NULL; see struct place */
-    _Atomic(void *) remote;    /* atomic: blocks freed by other threads; remote.c */
-    uint32_t next, prev;       /* owner thread only: slots in the ring of the class */
-    uint32_t mail_next;        /* whoever made `remote` non-empty; remote.c */
-    _Atomic uint32_t heap_id;  /* of the owner; relaxed: see mail_drain() */
-    uint16_t carved;           /* owner thread only: blocks that were ever on `free` */
-    uint16_t capacity;         /* blocks */
-    uint8_t class;             /* size class */
-    _Atomic uint8_t state;     /* enum pool_state; relaxed: the owner's, for others
-                                  it tells only whether the slot is in use at all */
-    uint8_t slots;             /* length of the run, in its first slot's descriptor */
-    uint8_t slot_of_run;       /* 0 in the first slot, else the distance to it */
+    uint32_t reciprocal;    /* index = offset * reciprocal >> 32 */
+    uint32_t *tags;         /* one a block, or NULL; see struct place */
+    _Atomic(void *) remote; /* atomic: blocks freed by other threads; remote.c */
+    uint32_t next, prev;    /* owner thread only: slots in the ring of the class */
+    uint32_t mail_next;     /* whoever made `remote` non-empty; remote.c */
+    _Atomic uint32_t heap_id; /* of the owner; relaxed: see mail_drain() */
+    uint16_t carved;       /* owner thread only: blocks that were ever on `free` */
+    uint16_t capacity;     /* blocks */
+    uint8_t class;         /* size class */
+    _Atomic uint8_t state; /* enum pool_state; relaxed: the owner's, for others
+                              it tells only whether the slot is in use at all */
+    uint8_t slots;         /* length of the run, in its first slot's descriptor */
+    uint8_t slot_of_run;   /* 0 in the first slot, else the distance to it */
 };
 
 _Static_assert(sizeof(struct pool) == DESCRIPTOR_BYTES, "descriptors are an array");
 
-/* Where the window is.  Set before threads start; `bytes` then only grows. */
+/*
+ * Where the window is: set once, before `bytes` is first not 0, hence relaxed.
+ * `bytes` then only grows.
+ */
 struct heap_space {
     _Atomic uintptr_t base;
-    _Atomic size_t bytes; /* of the window in use; descriptors below it are all mapped
-                             and visible: release by arenas_grow(), acquire by readers */
+    _Atomic(struct pool *) pools; /* descriptors, at base - DESCRIPTOR_WINDOW */
+    _Atomic size_t
+        bytes; /* of the window in use; descriptors below it are all mapped
+                  and visible: release by arenas_grow(), acquire by readers */
 };
 
 /*
  * What belongs to a block, out of line.  `tag` is the caller's, undefined in a new
- * block: whoever keeps tags writes one for each.  The requested size is the caller's
- * too, and has a word of its own where classes are coarser than 32 bytes: exactly
- * one of `bytes` and `bytes32` is then not NULL.  For the others both are NULL, and
- * whoever wants exact sizes keeps the difference to `usable`, at most 31, in five
- * bits of the tag.  All three are NULL when the heap keeps no tags.
+ * block: whoever keeps tags writes one for each.  The requested size is the
+ * caller's too, and has a word of its own where classes are coarser than 32 bytes:
+ * exactly one of `bytes` and `bytes32` is then not NULL.  For the others both are
+ * NULL, and whoever wants exact sizes keeps the difference to `usable`, at most 31,
+ * in five bits of the tag.  All three are NULL when the heap keeps no tags.
  */
 struct place {
     uint32_t *tag;
