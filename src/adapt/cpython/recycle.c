@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recycle.c - CPython's free lists switched off, so that the allocator hears of every
- * birth and death.
+ * recycle.c - CPython's free lists switched off, so that the allocator hears of
+ * every birth and death.
  *
- * What "off" is differs, for we only use states that the interpreter's own code lives
- * with (recycle_find.c has proved where each list is):
+ * What "off" is differs, for we only use states that the interpreter's own code
+ * lives with (recycle_find.c has proved where each list is):
  *
- *   a count       3.13 neither pushes nor pops at -1, which is what it sets itself when
- *                 it finalizes.  3.11 and 3.12 do not look at the count when they pop a
- *                 float or a tuple, and push none at INT_MAX.
- *   a disguise    lists and dicts on 3.11 and 3.12: only exact ones are recycled, so a
- *                 dying one is given the type `disguise`, a copy of its own, and then to
- *                 CPython's own tp_dealloc.  That finds its tp_dealloc in the copy and so
- *                 goes through the trashcan as ever, and frees what it does not know.
- *   taken back    contexts and slices, keys of dicts up to 3.12, the helpers of
- *                 asynchronous generators: after CPython's tp_dealloc, what it has
- *                 pushed is freed.
+ *   a count       3.13 neither pushes nor pops at -1, which is what it sets itself
+ * when it finalizes.  3.11 and 3.12 do not look at the count when they pop a float
+ * or a tuple, and push none at INT_MAX. a disguise    lists and dicts on 3.11
+ * and 3.12: only exact ones are recycled, so a dying one is given the type
+ * `disguise`, a copy of its own, and then to CPython's own tp_dealloc.  That finds
+ * its tp_dealloc in the copy and so goes through the trashcan as ever, and frees
+ * what it does not know. taken back    contexts and slices, keys of dicts up
+ * to 3.12, the helpers of asynchronous generators: after CPython's tp_dealloc, what
+ * it has pushed is freed.
  *
- * A full collection frees what is in the lists, and at that sets the counts of floats
- * and tuples back to 0.  On 3.11 and 3.12 two bells tell us.  Tuples of 20 are pushed
- * but never popped, so nothing but that can touch what lies in their list: we put a bell
- * there, a block of our own, and when it is freed (recycle_freed) the counts of all
- * tuples are 0 and those of floats are next.  We put another bell with the contexts,
- * which come last; when that one is freed, everything is set off again before the
- * interpreter could make or drop one object.  3.13 pops whatever is in a list; there,
- * recycle_resume() does it, at the first allocation after the collection.
+ * A full collection frees what is in the lists, and at that sets the counts of
+ * floats and tuples back to 0.  On 3.11 and 3.12 two bells tell us.  Tuples of 20
+ * are pushed but never popped, so nothing but that can touch what lies in their
+ * list: we put a bell there, a block of our own, and when it is freed
+ * (recycle_freed) the counts of all tuples are 0 and those of floats are next.  We
+ * put another bell with the contexts, which come last; when that one is freed,
+ * everything is set off again before the interpreter could make or drop one object.
+ * 3.13 pops whatever is in a list; there, recycle_resume() does it, at the first
+ * allocation after the collection.
  *
- * Dying objects alone wear a disguise, so no program sees it: they are untracked and
- * nobody has a reference.
+ * Dying objects alone wear a disguise, so no program sees it: they are untracked
+ * and nobody has a reference.
  */
 #include "adapt/cpython/recycle.h"
 
@@ -43,7 +43,8 @@ void (*recycle_collection_began)(void);
 typedef void (*destructor)(struct object *);
 
 /* All guarded by the GIL of the main interpreter, but for what the wrappers read in
-   other interpreters: set before any of them can run, and while it is still wrapped. */
+   other interpreters: set before any of them can run, and while it is still
+   wrapped. */
 static struct {
     bool off;
     bool bells; /* they are laid out, and need no recycle_resume() */
@@ -57,7 +58,8 @@ static struct {
 static destructor dealloc_list, dealloc_dict, dealloc_context, dealloc_slice,
     dealloc_value, dealloc_asend;
 
-/* Copies of PyList_Type and PyDict_Type with their own tp_dealloc; 416 bytes in 3.13. */
+/* Copies of PyList_Type and PyDict_Type with their own tp_dealloc; 416 bytes
+ * in 3.13. */
 union disguise {
     struct type type;
     char bytes[512];
@@ -75,9 +77,10 @@ static bool in_main(void)
 }
 
 /*
- * An object whose static type got our wrapper as its own tp_dealloc, by inheritance,
- * after we had put it into PyList_Type or PyDict_Type.  CPython's function does without
- * the trashcan for it, because it is not the one in its slot: that is left to us.
+ * An object whose static type got our wrapper as its own tp_dealloc, by
+ * inheritance, after we had put it into PyList_Type or PyDict_Type.  CPython's
+ * function does without the trashcan for it, because it is not the one in its slot:
+ * that is left to us.
  */
 static HG_COLD void dealloc_heir(struct object *object, destructor dealloc)
 {
@@ -110,7 +113,8 @@ static __attribute__((noinline)) void keys_take_back(void)
         return;
     while (*keys_count > 0) {
         --*keys_count;
-        list_free_block(&lists[LIST_KEYS], lists[LIST_KEYS].head[*keys_count], true);
+        list_free_block(&lists[LIST_KEYS], lists[LIST_KEYS].head[*keys_count],
+                        true);
     }
 }
 
@@ -128,8 +132,8 @@ static void wrap_dict(struct object *object)
         keys_take_back();
 }
 
-/* In another interpreter with a lock of its own, what is seen here may be a slice that
-   the main one is just about to take back. */
+/* In another interpreter with a lock of its own, what is seen here may be a slice
+   that the main one is just about to take back. */
 static void wrap_slice(struct object *object)
 {
     dealloc_slice(object);
@@ -146,7 +150,8 @@ static void wrap_context(struct object *object)
 {
     dealloc_context(object);
     struct free_list *list = &lists[LIST_CONTEXT];
-    if (list->how != OFF_TAKE_BACK || *list->count == 0 || (ip.own_locks && !in_main()))
+    if (list->how != OFF_TAKE_BACK || *list->count == 0 ||
+        (ip.own_locks && !in_main()))
         return;
     list_take_back(list);
 }
@@ -154,8 +159,9 @@ static void wrap_context(struct object *object)
 static void say_state(void);
 
 /*
- * The first one that dies proves the list: it is found on top of it.  If it is not, it
- * may have been brought back to life, but we do not know and leave the list alone.
+ * The first one that dies proves the list: it is found on top of it.  If it is not,
+ * it may have been brought back to life, but we do not know and leave the list
+ * alone.
  */
 static void dealloc_helper(struct object *object, struct free_list *list,
                            destructor dealloc)
@@ -221,7 +227,8 @@ static void set_off(struct free_list *list)
     *list->count = recycle.off_count;
 }
 
-/* Set the counts again that a collection has set to 0; free what was pushed since. */
+/* Set the counts again that a collection has set to 0; free what was pushed since.
+ */
 static void counts_restore(void)
 {
     for (int i = 0; i < LISTS; i++) {
@@ -245,7 +252,8 @@ bool recycle_freed(const void *block)
         struct free_list *contexts = &lists[LIST_CONTEXT];
         bell_context.next = NULL;
         *contexts->head = &bell_context.object;
-        *contexts->count = 1; /* until the collector takes it, before it looks again */
+        *contexts->count =
+            1; /* until the collector takes it, before it looks again */
         return true;
     }
     if (block == &bell_context) {
@@ -258,11 +266,13 @@ bool recycle_freed(const void *block)
 
 /* ---- The beginning of a collection ---- */
 
-static int (*traverse_module)(struct object *, int (*)(struct object *, void *), void *);
+static int (*traverse_module)(struct object *, int (*)(struct object *, void *),
+                              void *);
 
-/* Modules are few, live long, and are looked at by each full collection at its start. */
-static int wrap_traverse(struct object *module, int (*visit)(struct object *, void *),
-                         void *arg)
+/* Modules are few, live long, and are looked at by each full collection at its
+ * start. */
+static int wrap_traverse(struct object *module,
+                         int (*visit)(struct object *, void *), void *arg)
 {
     void (*began)(void) = recycle_collection_began;
     if (began != NULL)
@@ -333,8 +343,8 @@ static void off_by_taking_back(struct free_list *list, struct type *type,
     list->how = OFF_NOT;
 }
 
-/* Keys die with their dict, or when it grows or is cleared: those stay in the list until
-   the next dict dies, or recycle_resume() is called. */
+/* Keys die with their dict, or when it grows or is cleared: those stay in the list
+   until the next dict dies, or recycle_resume() is called. */
 static void off_keys(void)
 {
     struct free_list *list = &lists[LIST_KEYS];
@@ -351,8 +361,8 @@ static void say_state(void)
     int off = 0;
     for (int i = 0; i < LISTS; i++)
         off += lists[i].how != OFF_NOT;
-    int n = snprintf(result->how, sizeof result->how, "free lists off (%d of %d", off,
-                     LISTS);
+    int n = snprintf(result->how, sizeof result->how, "free lists off (%d of %d",
+                     off, LISTS);
     const char *before = "; on: ";
     for (int i = 0; i < LISTS; i++) {
         size_t room = sizeof result->how - (size_t)n;
@@ -376,7 +386,8 @@ void recycle_off(struct recycle_result *out)
     recycle.bells = false;
     if (why != NULL) {
         recycle.result.watched = false;
-        snprintf(recycle.result.how, sizeof recycle.result.how, "free lists on: %s", why);
+        snprintf(recycle.result.how, sizeof recycle.result.how, "free lists on: %s",
+                 why);
         *out = recycle.result;
         return;
     }
@@ -402,9 +413,12 @@ void recycle_off(struct recycle_result *out)
         off_by_count(&lists[LIST_KEYS]);
         off_by_count(&lists[LIST_CONTEXT]);
     }
-    off_by_taking_back(&lists[LIST_SLICE], ip.slice_type, &dealloc_slice, wrap_slice);
-    off_by_taking_back(&lists[LIST_VALUE], ip.value_type, &dealloc_value, wrap_value);
-    off_by_taking_back(&lists[LIST_ASEND], ip.asend_type, &dealloc_asend, wrap_asend);
+    off_by_taking_back(&lists[LIST_SLICE], ip.slice_type, &dealloc_slice,
+                       wrap_slice);
+    off_by_taking_back(&lists[LIST_VALUE], ip.value_type, &dealloc_value,
+                       wrap_value);
+    off_by_taking_back(&lists[LIST_ASEND], ip.asend_type, &dealloc_asend,
+                       wrap_asend);
 
     recycle.first_counted = NULL;
     for (int i = LISTS - 1; i >= 0; i--)

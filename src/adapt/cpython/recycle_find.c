@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recycle_find.c - find CPython's free lists in the main interpreter's state and prove
- * each of them by using it.
+ * recycle_find.c - find CPython's free lists in the main interpreter's state and
+ * prove each of them by using it.
  *
- * A table tells, for each minor version, how the lists lie to each other; where they
- * lie in the state differs between builds.  Two floats are dropped, the state is
- * searched for the one word that names first the one and then the other: that is the
- * head of the list of floats, and the table gives the rest.
+ * A table tells, for each minor version, how the lists lie to each other; where
+ * they lie in the state differs between builds.  Two floats are dropped, the state
+ * is searched for the one word that names first the one and then the other: that is
+ * the head of the list of floats, and the table gives the rest.
  *
  * Then each list is proved.  Four objects are made, and dropped and made again in a
- * fixed order (steps[]), while a stack of our own says what the list must look like: its
- * count goes up by one at each death and down at each birth, its head is the block
- * that died last, that block names the one before, and who is born gets that block.
- * Whatever does not follow every step is not the list that we think it is, and nothing
- * is ever written to it.
+ * fixed order (steps[]), while a stack of our own says what the list must look
+ * like: its count goes up by one at each death and down at each birth, its head is
+ * the block that died last, that block names the one before, and who is born gets
+ * that block. Whatever does not follow every step is not the list that we think it
+ * is, and nothing is ever written to it.
  */
 #include "adapt/cpython/recycle_lists.h"
 
@@ -25,8 +25,9 @@
 struct interpreter ip;
 struct free_list lists[LISTS];
 
-/* How the lists lie in pycore_interp.h (3.11, 3.12) and pycore_freelist.h (3.13); arrays
-   have 80 blocks.  Names and order are the same; what lies between is not. */
+/* How the lists lie in pycore_interp.h (3.11, 3.12) and pycore_freelist.h (3.13);
+   arrays have 80 blocks.  Names and order are the same; what lies between is not.
+ */
 
 struct lists_311 {
     int float_count;
@@ -106,19 +107,22 @@ static const struct lists_layout {
     struct place floats, tuple, list, dict, keys, context, value, asend;
     uint16_t slice;
 } layouts[] = {
-#define PLACE(v, h, c) {offsetof(struct lists_##v, h), offsetof(struct lists_##v, c)}
-#define LAYOUT(v, m)                                                                   \
-    {.minor = m,                                                                       \
-     .size_bytes = sizeof(struct lists_##v),                                           \
-     .floats = PLACE(v, float_head, float_count),                                      \
-     .tuple = PLACE(v, tuple_head, tuple_count),                                       \
-     .list = PLACE(v, list, list_count),                                               \
-     .dict = PLACE(v, dict, dict_count),                                               \
-     .keys = PLACE(v, keys, keys_count),                                               \
-     .context = PLACE(v, context_head, context_count),                                 \
-     .value = PLACE(v, value, value_count),                                            \
-     .asend = PLACE(v, asend, asend_count),                                            \
-     .slice = offsetof(struct lists_##v, slice)}
+#define PLACE(v, h, c)                                                             \
+    {                                                                              \
+        offsetof(struct lists_##v, h), offsetof(struct lists_##v, c)               \
+    }
+#define LAYOUT(v, m)                                                               \
+    {                                                                              \
+        .minor = m, .size_bytes = sizeof(struct lists_##v),                        \
+        .floats = PLACE(v, float_head, float_count),                               \
+        .tuple = PLACE(v, tuple_head, tuple_count),                                \
+        .list = PLACE(v, list, list_count), .dict = PLACE(v, dict, dict_count),    \
+        .keys = PLACE(v, keys, keys_count),                                        \
+        .context = PLACE(v, context_head, context_count),                          \
+        .value = PLACE(v, value, value_count),                                     \
+        .asend = PLACE(v, asend, asend_count),                                     \
+        .slice = offsetof(struct lists_##v, slice)                                 \
+    }
     LAYOUT(311, 11),
     LAYOUT(312, 12),
     LAYOUT(313, 13),
@@ -221,8 +225,8 @@ static void find_helper_types(void)
     ip.drop(all);
 }
 
-/* From 3.13 on the runtime begins with a table of offsets (_Py_DebugOffsets) for tools
-   like us; these are the places in it of two that we want. */
+/* From 3.13 on the runtime begins with a table of offsets (_Py_DebugOffsets) for
+   tools like us; these are the places in it of two that we want. */
 static int *find_collecting(const char *runtime)
 {
     enum { OFFSET_INTERPRETER_GC = 80, OFFSET_GC_COLLECTING = 576 };
@@ -255,7 +259,8 @@ static void **find_floats(char *low, char *high)
         struct object *one = first, *two = second;
         first = second = NULL;
         ip.drop(one);
-        for (char *at = low + 8; at + 8 <= high && found_count < CANDIDATES; at += 8) {
+        for (char *at = low + 8; at + 8 <= high && found_count < CANDIDATES;
+             at += 8) {
             int count = ((int *)at)[-2]; /* it comes first, and is padded */
             if (*(void **)at == one && count > 0 && count <= 100)
                 found[found_count++] = (void **)at;
@@ -278,8 +283,9 @@ static void **find_floats(char *low, char *high)
 
 /* ---- Objects to prove with ---- */
 
-/* Keys are no objects: a dict is filled and cleared to make and drop some.  Dicts that
-   came and went with them would push and pop as well, so some are kept meanwhile. */
+/* Keys are no objects: a dict is filled and cleared to make and drop some.  Dicts
+   that came and went with them would push and pop as well, so some are kept
+   meanwhile. */
 enum { SPARE_DICTS = 4 };
 static struct object *spare[SPARE_DICTS];
 static int spare_count;
@@ -392,7 +398,8 @@ static bool prove_stack(struct free_list *list)
         if (follows && dead_count > 0)
             follows = top_of(list) == dead[dead_count - 1];
         if (follows && dead_count > 1 && list->shape == SHAPE_CHAIN)
-            follows = ((void **)dead[dead_count - 1])[list->link] == dead[dead_count - 2];
+            follows =
+                ((void **)dead[dead_count - 1])[list->link] == dead[dead_count - 2];
     }
     while (living_count > 0)
         list_drop(list, living[--living_count]);
@@ -423,7 +430,8 @@ static bool prove_keys(struct free_list *list)
 /* 3.11 and 3.12 push tuples of 20, by mistake, and never pop them. */
 static bool prove_never_popped(struct free_list *list)
 {
-    struct object *first = list_make(list), *second = list_make(list), *third = NULL;
+    struct object *first = list_make(list), *second = list_make(list),
+                  *third = NULL;
     bool follows = first != NULL && second != NULL;
     int before = *list->count;
     struct object *one = first, *two = second;
@@ -458,7 +466,8 @@ static bool prove_never_popped(struct free_list *list)
 static bool prove_cache(struct free_list *list)
 {
     bool was_empty = *list->head == NULL;
-    struct object *first = list_make(list), *second = list_make(list), *third = NULL;
+    struct object *first = list_make(list), *second = list_make(list),
+                  *third = NULL;
     bool follows = first != NULL && second != NULL && *list->head == NULL;
     struct object *one = first;
 
@@ -486,10 +495,11 @@ static bool prove_cache(struct free_list *list)
     return follows && *list->head == one;
 }
 
-/* The helpers of asynchronous generators cannot be made without running Python code.
-   What rests in the list, if anything, must be theirs; the proof proper is in recycle.c,
-   when the first of them dies. */
-static bool looks_like_helpers(const struct free_list *list, const struct type *type)
+/* The helpers of asynchronous generators cannot be made without running Python
+   code. What rests in the list, if anything, must be theirs; the proof proper is in
+   recycle.c, when the first of them dies. */
+static bool looks_like_helpers(const struct free_list *list,
+                               const struct type *type)
 {
     if (type == NULL || *list->count < 0 || *list->count > 80)
         return false;
@@ -501,8 +511,8 @@ static bool looks_like_helpers(const struct free_list *list, const struct type *
     return true;
 }
 
-static void place(enum list_name which, const char *name, char *base, struct place at,
-                  enum list_shape shape, int link)
+static void place(enum list_name which, const char *name, char *base,
+                  struct place at, enum list_shape shape, int link)
 {
     lists[which] = (struct free_list){
         .name = name,
@@ -517,13 +527,15 @@ static void place_and_prove(char *base, const struct lists_layout *layout)
 {
     place(LIST_FLOAT, "floats", base, layout->floats, SHAPE_CHAIN, LINK_FLOAT);
     for (int i = 0; i < TUPLES; i++) {
-        struct place tuple = {layout->tuple.head + i * 8, layout->tuple.count + i * 4};
+        struct place tuple = {layout->tuple.head + i * 8,
+                              layout->tuple.count + i * 4};
         place(LIST_TUPLE + i, "tuples", base, tuple, SHAPE_CHAIN, LINK_TUPLE);
     }
     place(LIST_LIST, "lists", base, layout->list, SHAPE_ARRAY, 0);
     place(LIST_DICT, "dicts", base, layout->dict, SHAPE_ARRAY, 0);
     place(LIST_KEYS, "keys", base, layout->keys, SHAPE_ARRAY, 0);
-    place(LIST_CONTEXT, "contexts", base, layout->context, SHAPE_CHAIN, LINK_CONTEXT);
+    place(LIST_CONTEXT, "contexts", base, layout->context, SHAPE_CHAIN,
+          LINK_CONTEXT);
     place(LIST_VALUE, "values", base, layout->value, SHAPE_ARRAY, 0);
     place(LIST_ASEND, "asends", base, layout->asend, SHAPE_ARRAY, 0);
     lists[LIST_SLICE] = (struct free_list){
@@ -532,8 +544,8 @@ static void place_and_prove(char *base, const struct lists_layout *layout)
         .shape = SHAPE_CACHE,
     };
 
-    /* The helpers come last: finding their types takes a list, which is in store once
-       lists are proved, so that the collector counts no new object. */
+    /* The helpers come last: finding their types takes a list, which is in store
+       once lists are proved, so that the collector counts no new object. */
     for (int i = 0; i < LISTS; i++) {
         struct free_list *list = &lists[i];
         bool proved;
@@ -541,10 +553,9 @@ static void place_and_prove(char *base, const struct lists_layout *layout)
             proved = prove_cache(list);
         else if (i == LIST_VALUE || i == LIST_ASEND) {
             find_helper_types();
-            proved = looks_like_helpers(
-                list, i == LIST_VALUE ? ip.value_type : ip.asend_type);
-        }
-        else if (i == LIST_TUPLE + TUPLES - 1 && layout->minor <= 12)
+            proved = looks_like_helpers(list, i == LIST_VALUE ? ip.value_type
+                                                              : ip.asend_type);
+        } else if (i == LIST_TUPLE + TUPLES - 1 && layout->minor <= 12)
             proved = prove_never_popped(list);
         else if (i == LIST_KEYS)
             proved = prove_keys(list);

@@ -58,7 +58,8 @@ enum list_shape {
 enum list_off {
     OFF_NOT,       /* left on */
     OFF_COUNT,     /* a count at which CPython neither pushes nor pops */
-    OFF_DISGUISE,  /* dying objects wear another type, so CPython does not know them */
+    OFF_DISGUISE,  /* dying objects wear another type, so CPython does not know them
+                    */
     OFF_TAKE_BACK, /* what was pushed is freed before anything else can happen */
 };
 
@@ -67,19 +68,20 @@ struct free_list {
     void **head;
     int *count;
     uint8_t shape;
-    uint8_t link;       /* CHAIN: the word of the object that holds the next */
-    uint8_t how;        /* enum list_off, once it is off */
-    bool never_popped;  /* up to 3.12 tuples of 20 are pushed but not popped */
-    bool proved;        /* of helpers: one was seen to be pushed */
-    int made;           /* blocks that the proof made and that rest in the list */
+    uint8_t link;      /* CHAIN: the word of the object that holds the next */
+    uint8_t how;       /* enum list_off, once it is off */
+    bool never_popped; /* up to 3.12 tuples of 20 are pushed but not popped */
+    bool proved;       /* of helpers: one was seen to be pushed */
+    int made;          /* blocks that the proof made and that rest in the list */
 };
 
-/* The interpreter's functions and types; every one was found, or `ready` is false. */
+/* The interpreter's functions and types; every one was found, or `ready` is false.
+ */
 struct interpreter {
     bool ready;
     int minor;
-    bool own_locks; /* other interpreters may run while we do: 3.12 and later */
-    void *main;     /* the main interpreter's state */
+    bool own_locks;  /* other interpreters may run while we do: 3.12 and later */
+    void *main;      /* the main interpreter's state */
     int *collecting; /* set while its collector works; NULL: not known where */
 
     struct object *(*float_new)(double);
@@ -118,21 +120,22 @@ extern struct interpreter ip;
 extern struct free_list lists[LISTS];
 
 /*
- * Fill `ip` and `lists`.  A list whose place was not proved has no head.  NULL, or why
- * nothing could be found.  Runs no collection and no Python code.
+ * Fill `ip` and `lists`.  A list whose place was not proved has no head.  NULL, or
+ * why nothing could be found.  Runs no collection and no Python code.
  */
 const char *lists_find(void);
 
-/* Make an object whose death pushes a block to `list`; it takes one from there if there
-   is one.  NULL: no memory; the exception is cleared. */
+/* Make an object whose death pushes a block to `list`; it takes one from there if
+   there is one.  NULL: no memory; the exception is cleared. */
 struct object *list_make(struct free_list *list);
 
 /* Let go of what list_make() gave. */
 void list_drop(const struct free_list *list, struct object *object);
 
 /*
- * Free a block that is no longer in its list.  The collector counts objects that come
- * from malloc up, and down when they go.  `counted`: this one is to be counted down.
+ * Free a block that is no longer in its list.  The collector counts objects that
+ * come from malloc up, and down when they go.  `counted`: this one is to be counted
+ * down.
  */
 void list_free_block(const struct free_list *list, void *block, bool counted);
 
