@@ -10,6 +10,8 @@
 #define HG_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HG_COLD __attribute__((noinline, cold))
 #define HG_NOINLINE __attribute__((noinline))
+/* For variables of hot paths: reached without a detour by the global offset table. */
+#define HG_HIDDEN __attribute__((visibility("hidden")))
 #define HG_ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Results of everything that can fail and is not an allocator: 0 or one of these. */

@@ -12,8 +12,10 @@ struct heap {
     /* More follows in heap.c's own structure, of which this is the beginning. */
 };
 
-extern struct heap_space heap_space;
-extern __thread struct heap *heap_mine __attribute__((tls_model("initial-exec")));
+/* Hidden, so that position-independent code reaches them in one step. */
+extern struct heap_space heap_space __attribute__((visibility("hidden")));
+extern __thread struct heap *heap_mine
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /*
  * heap_mine is never NULL: a thread that has not allocated yet points to a
@@ -42,11 +44,10 @@ static inline bool heap_in_window(const void *address, size_t *offset)
     return *offset < bytes;
 }
 
-/* The index of a block within its pool of one slot; `offset` is from the window's
- * base. */
-static inline uint32_t heap_block_index(const struct pool *pool, size_t offset)
+/* The index of a block within its pool of one slot; slots are aligned to their size. */
+static inline uint32_t heap_block_index(const struct pool *pool, const void *block)
 {
-    uint64_t within = offset & (SLOT_BYTES - 1);
+    uint64_t within = (uintptr_t)block & (SLOT_BYTES - 1);
     return (uint32_t)(within * pool->reciprocal >> 32);
 }
 

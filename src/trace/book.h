@@ -59,7 +59,7 @@ struct book {
     uint32_t base_node;        /* the node of that thread */
 } __attribute__((aligned(4096)));
 
-extern struct book book;
+extern struct book book HG_HIDDEN;
 
 /* The epoch counter went round: let no counter's old epoch equal a new one. */
 void book_restart_epochs(void) HG_COLD;

@@ -55,7 +55,7 @@ struct node_cache_entry {
     uint32_t node;
 };
 
-extern struct node_cache_entry node_cache[NODE_CACHE_SETS][2];
+extern struct node_cache_entry node_cache[NODE_CACHE_SETS][2] HG_HIDDEN;
 
 HG_ALWAYS_INLINE struct node_cache_entry *node_cache_set(uint32_t parent, uintptr_t ip)
 {
@@ -202,7 +202,8 @@ void frames_forked(void);
 /* Whether the calling thread holds the interpreter's lock; `state` is the lock
    holder's.  3.11 shows every thread the state of whoever holds it. */
 bool frames_lock_is_mine_slow(void *state) HG_COLD;
-extern __thread void *frames_my_state __attribute__((tls_model("initial-exec")));
+extern __thread void *frames_my_state
+    __attribute__((tls_model("initial-exec"))) HG_HIDDEN;
 
 HG_ALWAYS_INLINE bool frames_lock_is_mine(const struct py_layout *l, void *state)
 {

@@ -104,7 +104,7 @@ static void strike(bool away, enum ledger_domain domain, void *block,
     book_freed(node, domain, bytes);
 }
 
-static void *allocate_slow(struct owner owner, enum ledger_domain domain, size_t bytes,
+static HG_NOINLINE void *allocate_slow(struct owner owner, enum ledger_domain domain, size_t bytes,
                            bool zero)
 {
     struct place place;
@@ -133,7 +133,7 @@ static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
 }
 
 /* A block of the allocator before us: resize it there, then move it here. */
-static void *adopt(enum py_domain domain, void *block, size_t bytes, struct owner owner)
+static HG_COLD void *adopt(enum py_domain domain, void *block, size_t bytes, struct owner owner)
 {
     void *resized = before[domain].realloc(before[domain].context, block, bytes);
 
@@ -211,7 +211,7 @@ HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l, enum ledger_mode
         struct pool *pool;
         void *block = heap_alloc_fast(class, &pool);
         if (HG_LIKELY(block != NULL)) {
-            uint32_t index = heap_block_index(pool, (uintptr_t)block - heap_base());
+            uint32_t index = heap_block_index(pool, block);
             pool->tags[index] = tag_of(owner.node, heap_small_bytes(class) - n);
             book_allocated(owner.node, ledger_domains[domain], n);
             return block;
@@ -251,7 +251,7 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
         free_slow(false, domain, block);
         return;
     }
-    uint32_t tag = pool->tags[heap_block_index(pool, offset)];
+    uint32_t tag = pool->tags[heap_block_index(pool, block)];
     if (HG_UNLIKELY(tag & TAG_WATCHED))
         frames_block_died(block);
     book_freed(tag_node(tag), ledger_domains[domain],
@@ -271,7 +271,7 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mod
     struct pool *pool = heap_fast_pool(block, &offset);
     if (HG_UNLIKELY(pool == NULL || owner.away || owner.node == LEDGER_NO_NODE))
         return resize(owner, domain, block, n);
-    uint32_t *tag = &pool->tags[heap_block_index(pool, offset)];
+    uint32_t *tag = &pool->tags[heap_block_index(pool, block)];
     unsigned class = pool->class;
     size_t old_bytes = heap_small_bytes(class) - (*tag & TAG_SLACK_MASK);
     if (n <= SMALL_MAX && heap_small_class(n) == class) {
@@ -286,6 +286,12 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mod
 
 /* ----------------------------------------------------------------------- untraced */
 
+static HG_NOINLINE void *plain_malloc_slow(size_t bytes)
+{
+    struct place place;
+    return heap_alloc_slow(bytes, &place);
+}
+
 HG_ALWAYS_INLINE void *untraced_malloc(size_t bytes)
 {
     size_t n = at_least_one(bytes);
@@ -296,7 +302,7 @@ HG_ALWAYS_INLINE void *untraced_malloc(size_t bytes)
         if (HG_LIKELY(block != NULL))
             return block;
     }
-    return allocate_slow((struct owner){.node = LEDGER_NO_NODE}, LEDGER_OBJ, n, false);
+    return plain_malloc_slow(n);
 }
 
 static void look_at_frames(void *state);

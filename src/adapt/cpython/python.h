@@ -5,6 +5,8 @@
 
 #include "adapt/cpython/layout.h"
 
+#include "base/base.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -44,7 +46,7 @@ struct python {
     void *(*new_reference)(void *object);
 };
 
-extern struct python python; /* set before the interpreter starts */
+extern struct python python HG_HIDDEN; /* set before the interpreter starts */
 
 /* Find the interpreter.  False: this program is none. */
 bool python_find(void);
