@@ -8,8 +8,9 @@
  */
 #define REQUEST_MAX ((size_t)PTRDIFF_MAX - ((size_t)1 << 30))
 
-static void pool_place(const struct pool *pool, const void *block,
-                       struct place *place)
+/* Of the block with this number. */
+static inline void pool_place(const struct pool *pool, uint32_t index,
+                              struct place *place)
 {
     place->usable = heap_classes[pool->class].bytes;
     place->bytes = NULL;
@@ -17,35 +18,58 @@ static void pool_place(const struct pool *pool, const void *block,
     place->tag = NULL;
     if (pool->tags == NULL)
         return;
-    uint32_t index = pool_block_index(pool, block);
     place->tag = &pool->tags[index];
     if (pool->class >= SMALL_CLASSES)
         place->bytes32 = &pool->tags[pool->capacity + index];
 }
 
 /* The pool of a block in the window. */
-static struct pool *pool_of(size_t offset)
+static inline struct pool *pool_of(size_t offset)
 {
-    struct pool *pool = heap_pool_at(offset);
-    return pool - pool->slot_of_run;
+    struct pool *slot = heap_pool_at(offset);
+    return slot - slot->slot_of_run;
 }
 
-static void *pooled_alloc(unsigned class, struct place *place)
+/* How far into its pool a block is. */
+static inline size_t within_pool(size_t offset)
+{
+    return (offset & (SLOT_BYTES - 1)) +
+           ((size_t)heap_pool_at(offset)->slot_of_run << SLOT_SHIFT);
+}
+
+static void *pooled_slow(unsigned class, struct place *place)
 {
     struct thread_heap *heap = heap_of_thread();
-    if (HG_UNLIKELY(heap == NULL)) {
+    if (heap == NULL) {
         heap = thread_enter();
         if (heap == NULL)
             return NULL;
     }
     void *block = class_alloc(heap, class);
-    if (HG_LIKELY(block != NULL))
-        pool_place(pool_of((uintptr_t)block - heap_base()), block, place);
+    if (HG_LIKELY(block != NULL)) {
+        struct pool *pool = pool_of((uintptr_t)block - heap_base());
+        pool_place(pool, pool_block_index(pool, block), place);
+    }
     thread_slow_end(heap);
     return block;
 }
 
-static void *alloc(size_t bytes, bool zero, struct place *place)
+static inline void *pooled_alloc(unsigned class, struct place *place)
+{
+    struct pool *pool = ((struct thread_heap *)heap_mine)->pool[class];
+    void *block = pool->free;
+    if (HG_UNLIKELY(block == NULL))
+        return pooled_slow(class, place);
+    pool->free = *(void **)block;
+    pool->used++;
+    if (pool->tags == NULL)
+        pool_place(pool, 0, place);
+    else
+        pool_place(pool, pool_block_index(pool, block), place);
+    return block;
+}
+
+HG_ALWAYS_INLINE void *alloc(size_t bytes, bool zero, struct place *place)
 {
     if (bytes == 0)
         bytes = 1;
@@ -95,32 +119,61 @@ void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place)
     return huge_alloc(bytes, align, false, place);
 }
 
-void heap_free_slow(void *block)
+/* Not a used pool of this thread's. */
+static __attribute__((noinline)) void free_other(struct pool *pool, size_t offset,
+                                                 void *block)
 {
-    size_t offset;
-    if (!heap_in_window(block, &offset)) {
-        HG_VERIFY(huge_free(block), "not a block of this heap", block);
-        slow_end();
-        return;
-    }
-    struct pool *pool = pool_of(offset);
     enum pool_state state = pool_state(pool);
     HG_VERIFY(state != POOL_FREE, "block freed twice, or never allocated", block);
     if (state == POOL_LARGE) {
         large_free(pool, block);
         return;
     }
-    HG_VERIFY(pool_has_block(pool, block), "not the start of a block", block);
+    uint64_t product = pool_product(pool, within_pool(offset));
+    HG_VERIFY((uint32_t)product < pool->reciprocal, "not the start of a block",
+              block);
+    HG_VERIFY(product >> 32 < pool->capacity, "not a block", block);
     struct thread_heap *heap = heap_of_thread();
-    uint32_t id = pool_owner(pool);
-    if (heap == NULL || id != heap->id) {
-        HG_VERIFY(id != SYSTEM_HEAP, "not a block of a caller", block);
+    if (heap == NULL || pool_owner(pool) != heap->id) {
+        HG_VERIFY(pool_owner(pool) != SYSTEM_HEAP, "not a block of a caller",
+                  block);
         remote_free(pool, block);
         return;
     }
+    HG_VERIFY(product >> 32 < pool->carved, "block was never allocated", block);
     class_free(heap, pool, block);
     if (heap->stirred)
         thread_slow_end(heap);
+}
+
+static HG_COLD void free_huge(void *block)
+{
+    HG_VERIFY(huge_free(block), "not a block of this heap", block);
+    slow_end();
+}
+
+void heap_free_slow(void *block)
+{
+    size_t offset;
+    if (HG_UNLIKELY(!heap_in_window(block, &offset))) {
+        free_huge(block);
+        return;
+    }
+    struct pool *pool = pool_of(offset);
+    struct thread_heap *heap = (struct thread_heap *)heap_mine;
+    uint64_t product = pool_product(pool, within_pool(offset));
+    /* A block of a medium class, as a rule, and of a pool in the ring. */
+    if (HG_LIKELY(pool_state(pool) == POOL_USED && pool_owner(pool) == heap->id &&
+                  (uint32_t)product < pool->reciprocal &&
+                  product >> 32 < pool->carved && block != pool->free)) {
+        *(void **)block = pool->free;
+        pool->free = block;
+        pool->used--;
+        if (HG_UNLIKELY(pool->used == 0))
+            heap_pool_emptied(pool);
+        return;
+    }
+    free_other(pool, offset, block);
 }
 
 bool heap_find(const void *block, struct place *place)
@@ -134,9 +187,11 @@ bool heap_find(const void *block, struct place *place)
         large_place(pool, place);
         return true;
     }
-    if (state == POOL_FREE || state == POOL_LARGE || !pool_has_block(pool, block))
+    uint64_t product = pool_product(pool, within_pool(offset));
+    if (state == POOL_FREE || state == POOL_LARGE ||
+        (uint32_t)product >= pool->reciprocal || product >> 32 >= pool->capacity)
         return false;
-    pool_place(pool, block, place);
+    pool_place(pool, (uint32_t)(product >> 32), place);
     return true;
 }
 
@@ -158,6 +213,7 @@ bool heap_resize_in_place(void *block, size_t bytes, struct place *place)
     }
     if (bytes > MEDIUM_MAX || class_of(bytes) != pool->class)
         return false;
-    pool_place(pool, block, place);
+    uint64_t product = pool_product(pool, within_pool(offset));
+    pool_place(pool, (uint32_t)(product >> 32), place);
     return true;
 }

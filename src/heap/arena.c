@@ -37,7 +37,7 @@ static uint64_t run_mask(unsigned first, unsigned count)
 static void list_insert(uint32_t index)
 {
     struct arena *a = arena_at(index);
-    a->free_count = (uint8_t)__builtin_popcountll(a->free);
+    a->free_count = (uint8_t)bit_count(a->free);
     if (a->free_count == 0)
         return;
     uint32_t *head = &list_head[a->free_count];
@@ -89,6 +89,11 @@ static void dirty_remove(uint32_t index)
     else
         dirty_first = a->dirty_next;
     a->dirty_next = a->dirty_prev = 0;
+}
+
+size_t arenas_dirty_bytes(void)
+{
+    return atomic_load_explicit(&dirty_slots, memory_order_relaxed) * SLOT_BYTES;
 }
 
 static void dirty_slots_change(size_t more, size_t less)
@@ -196,11 +201,11 @@ static uint64_t arena_take(uint32_t index, uint64_t slots)
     a->dirty &= ~slots;
     list_insert(index);
     if (dirty != 0) {
-        dirty_slots_change(0, (size_t)__builtin_popcountll(dirty));
+        dirty_slots_change(0, bit_count(dirty));
         if (a->dirty == 0)
             dirty_remove(index);
     }
-    held_add((size_t)__builtin_popcountll(slots & ~dirty) * SLOT_BYTES);
+    held_add(bit_count(slots & ~dirty) * SLOT_BYTES);
     return dirty;
 }
 
@@ -290,7 +295,7 @@ size_t arenas_discard(size_t keep)
         uint32_t index = dirty_first - 1;
         struct arena *a = arena_at(index);
         uint64_t slots = a->dirty;
-        size_t count = (size_t)__builtin_popcountll(slots);
+        size_t count = bit_count(slots);
         dirty_remove(index);
         list_remove(index);
         a->free &= ~slots;
@@ -338,7 +343,7 @@ void arenas_after_fork(void)
         a->leaving = 0;
         a->free |= slots;
         a->dirty |= slots;
-        dirty_slots_change((size_t)__builtin_popcountll(slots), 0);
+        dirty_slots_change(bit_count(slots), 0);
         list_insert(i);
     }
 }
@@ -349,8 +354,7 @@ static void arena_check(const struct arena *a, uint32_t index)
 {
     HG_VERIFY((a->dirty & ~a->free) == 0, "arena: a taken slot is dirty", a);
     HG_VERIFY((a->leaving & a->free) == 0, "arena: a leaving slot is free", a);
-    HG_VERIFY(a->free_count == __builtin_popcountll(a->free), "arena: wrong count",
-              a);
+    HG_VERIFY(a->free_count == bit_count(a->free), "arena: wrong count", a);
     HG_VERIFY(!a->hole || (a->free | a->leaving) == 0, "arena: a hole has slots",
               a);
     if (a->free_count != 0) {
@@ -373,7 +377,7 @@ void arenas_check(void) /* with arenas_lock */
     size_t dirty = 0;
     for (uint32_t i = 0; i < arenas_count; i++) {
         arena_check(arena_at(i), i);
-        dirty += (size_t)__builtin_popcountll(arena_at(i)->dirty);
+        dirty += bit_count(arena_at(i)->dirty);
     }
     HG_VERIFY(dirty == dirty_slots, "arenas: wrong number of dirty slots", NULL);
     for (unsigned n = 1; n <= ARENA_SLOTS; n++)

@@ -14,19 +14,11 @@
 _Static_assert(SLOT_BYTES / BLOCK_ALIGN <= UINT16_MAX, "capacity");
 _Static_assert(CLASSES < UINT8_MAX, "class");
 _Static_assert(LARGE_MAX / SLOT_BYTES <= UINT8_MAX, "slots");
-/* offset * reciprocal >> 32 is exact while offset * size < 2^32. */
-_Static_assert((SLOTS_MAX * SLOT_BYTES) * MEDIUM_MAX <= UINT32_MAX, "reciprocal");
+/* (offset + size) * size < 2^32; see pool_product(). */
+_Static_assert((SLOTS_MAX * SLOT_BYTES + MEDIUM_MAX) * MEDIUM_MAX <= UINT32_MAX,
+               "reciprocal");
 
 struct size_class heap_classes[CLASSES];
-
-unsigned class_of(size_t bytes)
-{
-    if (bytes <= SMALL_MAX)
-        return heap_small_class(bytes);
-    unsigned doubling = 63u - (unsigned)__builtin_clzl(bytes - 1);
-    unsigned eighth = (unsigned)((bytes - 1) >> (doubling - 3)) & 7u;
-    return SMALL_CLASSES + (doubling - 9u) * 8u + eighth;
-}
 
 static uint32_t class_bytes(unsigned class)
 {

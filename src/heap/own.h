@@ -10,6 +10,16 @@
 
 #define NO_INDEX UINT32_MAX
 
+/* Without an instruction for it, which x86-64 has only since 2008, the compiler
+   would call a function. */
+static inline unsigned bit_count(uint64_t bits)
+{
+    bits -= bits >> 1 & 0x5555555555555555u;
+    bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
+    bits = (bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0Fu;
+    return (unsigned)(bits * 0x0101010101010101u >> 56);
+}
+
 /* --- class.c: size classes ------------------------------------------------- */
 
 struct size_class {
@@ -23,7 +33,15 @@ struct size_class {
 extern struct size_class heap_classes[CLASSES]; /* set before threads start */
 
 void classes_init(void);
-unsigned class_of(size_t bytes); /* 1..MEDIUM_MAX */
+
+static inline unsigned class_of(size_t bytes) /* 1..MEDIUM_MAX */
+{
+    if (bytes <= SMALL_MAX)
+        return heap_small_class(bytes);
+    unsigned doubling = 63u - (unsigned)__builtin_clzl(bytes - 1);
+    unsigned eighth = (unsigned)((bytes - 1) >> (doubling - 3)) & 7u;
+    return SMALL_CLASSES + (doubling - 9u) * 8u + eighth;
+}
 
 /* --- space.c: address space ------------------------------------------------ */
 
@@ -113,6 +131,7 @@ void slots_return(uint32_t first, unsigned count);
 /* Give dirty free slots back to the system until at most `keep` bytes of them are
    left; the oldest first.  Bytes given back.  No lock may be held. */
 size_t arenas_discard(size_t keep);
+size_t arenas_dirty_bytes(void); /* may be out of date */
 /* In the child of fork(): what other threads were discarding is dirty. */
 void arenas_after_fork(void);
 void arenas_check(void);
@@ -164,16 +183,38 @@ static inline struct thread_heap *heap_at(uint32_t id)
     return (struct thread_heap *)table_heaps.start + id;
 }
 
-/* Start of a pool's blocks, and the number of a block, given any of its bytes. */
 static inline char *pool_start(const struct pool *pool)
 {
     return slot_start(pool_slot(pool));
 }
 
+/*
+ * Of an offset from the beginning of a pool: the block's number is the upper half,
+ * and the lower half is below the reciprocal iff a block begins there.  For with
+ * offset = n * size + rest and reciprocal * size = 2^32 + e, where e < size, the
+ * product is n * 2^32 + n * e + rest * reciprocal; class.c asserts that the sizes
+ * are small enough for n * e < reciprocal.
+ */
+static inline uint64_t pool_product(const struct pool *pool, size_t within)
+{
+    return (uint64_t)within * pool->reciprocal;
+}
+
+/* The number of a block, given any of its bytes. */
 static inline uint32_t pool_block_index(const struct pool *pool, const void *block)
 {
-    uint64_t within = (uint64_t)((const char *)block - pool_start(pool));
-    return (uint32_t)(within * pool->reciprocal >> 32);
+    size_t within = (size_t)((const char *)block - pool_start(pool));
+    return (uint32_t)(pool_product(pool, within) >> 32);
+}
+
+/* Whether `block` is where a block of the pool begins. */
+static inline bool pool_has_block(const struct pool *pool, const void *block)
+{
+    size_t within = (size_t)((const char *)block - pool_start(pool));
+    if (within >= (size_t)pool->slots << SLOT_SHIFT)
+        return false;
+    uint64_t product = pool_product(pool, within);
+    return (uint32_t)product < pool->reciprocal && product >> 32 < pool->capacity;
 }
 
 static inline enum pool_state pool_state(const struct pool *pool)
@@ -186,14 +227,11 @@ static inline uint32_t pool_owner(const struct pool *pool)
     return atomic_load_explicit(&pool->heap_id, memory_order_relaxed);
 }
 
-/* Whether `block` is where a block of the pool begins. */
-bool pool_has_block(const struct pool *pool, const void *block);
-
 void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state state);
 
 /* All by the owner of the heap.  NULL: no memory. */
 void *class_alloc(struct thread_heap *heap, unsigned class);
-/* Of a pool of this heap; the block was verified. */
+/* Of a pool of this heap; `block` is where one begins. */
 void class_free(struct thread_heap *heap, struct pool *pool, void *block);
 
 void pool_set_used(struct thread_heap *heap,
@@ -223,11 +261,14 @@ void mail_push(struct thread_heap *heap, struct pool *pool);
 
 extern uint32_t heaps_count; /* guarded by heaps_lock */
 
-extern struct heap heap_exhausted; /* of a thread that has none */
+/* Of a thread that has none: all its pools are exhausted, and no pool has its id.
+ */
+extern struct thread_heap heap_exhausted;
 
 static inline struct thread_heap *heap_of_thread(void) /* NULL: has none yet */
 {
-    return heap_mine == &heap_exhausted ? NULL : (struct thread_heap *)heap_mine;
+    return heap_mine == &heap_exhausted.fast ? NULL
+                                             : (struct thread_heap *)heap_mine;
 }
 
 /* The heap of this thread, made or adopted if need be.  NULL: no memory. */

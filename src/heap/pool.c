@@ -201,14 +201,6 @@ void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *po
 
 /* --- blocks ------------------------------------------------------------------ */
 
-bool pool_has_block(const struct pool *pool, const void *block)
-{
-    size_t within = (size_t)((const char *)block - pool_start(pool));
-    uint32_t index = (uint32_t)((uint64_t)within * pool->reciprocal >> 32);
-    return index < pool->capacity &&
-           index * heap_classes[pool->class].bytes == within;
-}
-
 /* Put the blocks that begin in the next untouched page on the empty free list. */
 static void pool_carve(struct pool *pool)
 {

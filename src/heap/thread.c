@@ -18,21 +18,24 @@
 
 #define HEAPS_MAX ((uint32_t)(((size_t)1 << 30) / sizeof(struct thread_heap)))
 
+#define KEEP_BYTES_MIN                                                             \
+    ((size_t)8 << 20) /* of dirty slots, for a program to reuse */
+
 #define FOUR(x) x, x, x, x
 #define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
 #if BLOCK_ALIGN == 8
-#define EACH_SMALL_CLASS(x) FOUR(SIXTEEN(x))
+#define EACH_CLASS(x) FOUR(SIXTEEN(x)), SIXTEEN(x), FOUR(x), FOUR(x)
 #else
-#define EACH_SMALL_CLASS(x) SIXTEEN(x), SIXTEEN(x)
+#define EACH_CLASS(x) FOUR(SIXTEEN(x)), FOUR(x), FOUR(x)
 #endif
 
-/* Has as many initialisers as classes: the compiler warns of more, this of fewer.
- */
-struct heap heap_exhausted = {{EACH_SMALL_CLASS(&pool_exhausted)}};
-_Static_assert(SMALL_CLASSES == (BLOCK_ALIGN == 8 ? 64 : 32), "EACH_SMALL_CLASS");
+/* The compiler warns of more initialisers than classes, this of fewer. */
+struct thread_heap heap_exhausted = {.pool = {EACH_CLASS(&pool_exhausted)},
+                                     .id = NO_INDEX};
+_Static_assert(CLASSES == (BLOCK_ALIGN == 8 ? 88 : 72), "EACH_CLASS");
 
 __thread struct heap *heap_mine __attribute__((tls_model("initial-exec"))) =
-    &heap_exhausted;
+    &heap_exhausted.fast;
 static __thread bool borrows __attribute__((tls_model("initial-exec")));
 
 uint32_t heaps_count; /* guarded by heaps_lock */
@@ -43,7 +46,7 @@ static bool key_made;     /* guarded by heaps_lock */
 
 static void heap_abandon(struct thread_heap *heap)
 {
-    heap_mine = &heap_exhausted;
+    heap_mine = &heap_exhausted.fast;
     /* Once the state says so, nothing is kept. */
     lock_take(&heaps_lock);
     atomic_store_explicit(&heap->state, HEAP_ABANDONED, memory_order_relaxed);
@@ -105,7 +108,10 @@ struct thread_heap *thread_enter(void)
 void slow_end(void)
 {
     size_t keep = heap_held_bytes() / 10;
-    arenas_discard(keep > ((size_t)8 << 20) ? keep : (size_t)8 << 20);
+    if (keep < KEEP_BYTES_MIN)
+        keep = KEEP_BYTES_MIN;
+    if (arenas_dirty_bytes() > keep)
+        arenas_discard(keep);
     huge_drop_old();
     if (heap_on_slow_path != NULL)
         heap_on_slow_path();

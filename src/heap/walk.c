@@ -152,8 +152,7 @@ void census_parts(struct heap_census *out)
     for (uint32_t i = 0; i < arenas_count; i++) {
         const struct arena *a = arena_at(i);
         if (!a->hole)
-            out->free_pools +=
-                (size_t)__builtin_popcountll(~a->free | a->dirty) * SLOT_BYTES;
+            out->free_pools += bit_count(~a->free | a->dirty) * SLOT_BYTES;
     }
     pools_walk(census_pool, out);
     out->headers += table_pools.mapped + table_arenas.mapped + table_heaps.mapped;
