@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* command.c - see command.h */
+#include "cli/command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void say(const char *thing, const char *format, ...)
+{
+    va_list arguments;
+    fprintf(stderr, "heapglass: %s: ", thing);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+void say_bad_option(char **argv, int returned)
+{
+    const char *command = argv[0];
+    const char *last = argv[optind - 1];
+    bool is_long = strncmp(last, "--", 2) == 0;
+    if (returned == ':')
+        say(command, "%s needs a value; see \"heapglass %s --help\"", last,
+            command);
+    else if (is_long)
+        say(command, "there is no option %s; see \"heapglass %s --help\"", last,
+            command);
+    else
+        say(command, "there is no option -%c; see \"heapglass %s --help\"", optopt,
+            command);
+}
+
+bool finish_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return true;
+    say("standard output", "cannot be written: %s", strerror(errno));
+    return false;
+}
+
+int show_help(const char *text)
+{
+    fputs(text, stdout);
+    return finish_output() ? DONE : COULD_NOT;
+}
+
+bool parse_count(const char *command, const char *option, const char *text,
+                 uint64_t *count)
+{
+    char *end;
+    if (strcmp(text, "all") == 0) {
+        *count = UINT64_MAX;
+        return true;
+    }
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    bool is_number = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+    if (!is_number || value > 1000000000u) {
+        say(command, "%s wants a number or \"all\", not \"%s\"", option, text);
+        return false;
+    }
+    *count = value;
+    return true;
+}

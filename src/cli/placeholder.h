@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* placeholder.h - the ledger that waits for the program to become Python. */
+#ifndef HG_CLI_PLACEHOLDER_H
+#define HG_CLI_PLACEHOLDER_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+/*
+ * Make the file for a ledger of this process, which is about to become the
+ * program: a header in state LEDGER_WAITING.  `name` is what -o said, or NULL for
+ * a new name in the user's folder.  What lies there is replaced only if it is a
+ * ledger of a process that has ended; then its family goes as well.  The absolute
+ * path goes to `path`.  False after having said what is wrong: nothing is changed.
+ */
+bool placeholder_make(const char *name, char path[PATH_MAX]);
+
+#endif

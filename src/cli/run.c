@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c - `heapglass run`: prepares everything and becomes the program.
+ *
+ * Whatever can be found wrong is found before the ledger is made and before the
+ * program begins; what changes for the program is its environment, no more.
+ */
+#include "cli/command.h"
+#include "cli/library.h"
+#include "cli/placeholder.h"
+#include "cli/program.h"
+#include "cli/watchable.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: heapglass run [options] [--] PROGRAM [ARG...]\n"
+    "\n"
+    "Run a program and keep exact accounts of its memory.  PROGRAM is app.py,\n"
+    "-m module or -c code (for the python3 of the PATH), or any program: a Python "
+    "by\n"
+    "name or path, a script.  Its pid, streams, signals and exit status are its "
+    "own.\n"
+    "\n"
+    "  -o FILE        where the ledger goes; without it, a folder of yours: see\n"
+    "                 \"heapglass list\".  The ledgers of children are FILE.PID\n"
+    "  --lines        account by line, not by whole stack: faster\n"
+    "  --untraced     memory over time alone: fastest\n"
+    "  --no-recycled  leave out objects that Python recycles itself: faster, less "
+    "exact\n"
+    "  --no-children  this process alone\n"
+    "  --help         this text\n"
+    "\n"
+    "Exit status: the program's own; 127 if it was not found, 126 if it could not "
+    "be\n"
+    "executed, 125 if heapglass could not start it.\n";
+
+struct options {
+    const char *ledger;
+    const char *mode;
+    bool recycled;
+    bool children;
+    char **program;
+};
+
+enum { OPT_LINES = 256, OPT_UNTRACED, OPT_NO_RECYCLED, OPT_ALONE };
+
+static const struct option longs[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"lines", no_argument, NULL, OPT_LINES},
+    {"untraced", no_argument, NULL, OPT_UNTRACED},
+    {"no-recycled", no_argument, NULL, OPT_NO_RECYCLED},
+    {"no-children", no_argument, NULL, OPT_ALONE},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    int option;
+    /* "+": options end where the program begins; -m and -c are of the program. */
+    while ((option = getopt_long(argc, argv, "+:o:hm:c:", longs, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            options->ledger = optarg;
+            break;
+        case OPT_LINES:
+            options->mode = "lines";
+            break;
+        case OPT_UNTRACED:
+            options->mode = "untraced";
+            break;
+        case OPT_NO_RECYCLED:
+            options->recycled = false;
+            break;
+        case OPT_ALONE:
+            options->children = false;
+            break;
+        case 'm':
+        case 'c':
+            /* The option itself is one back, or two if its value stands apart. */
+            options->program = &argv[optind - (optarg == argv[optind - 1] ? 2 : 1)];
+            return -1;
+        case 'h':
+            return show_help(help);
+        default:
+            say_bad_option(argv, option);
+            return RUN_FAILED;
+        }
+    }
+    options->program = &argv[optind];
+    if (argv[optind] == NULL) {
+        say(argv[0], "which program? See \"heapglass run --help\"");
+        return RUN_FAILED;
+    }
+    return -1;
+}
+
+static bool set_environment(const struct options *options, const char *ledger,
+                            const char *library)
+{
+    char session[16];
+    snprintf(session, sizeof session, "%d", (int)getpid());
+    const struct {
+        const char *name;
+        const char *value;
+    } variables[] = {
+        {"HEAPGLASS_LEDGER", ledger},
+        {"HEAPGLASS_SESSION", session},
+        {"HEAPGLASS_MODE", options->mode},
+        {"HEAPGLASS_RECYCLED", options->recycled ? "1" : "0"},
+        {"HEAPGLASS_CHILDREN", options->children ? "1" : "0"},
+    };
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (setenv(variables[i].name, variables[i].value, 1) != 0) {
+            say(variables[i].name, "cannot be set: %s", strerror(errno));
+            return false;
+        }
+    return library_preload(library);
+}
+
+int command_run(int argc, char **argv)
+{
+    struct options options = {.mode = "stacks", .recycled = true, .children = true};
+    struct program program;
+    char library[PATH_MAX];
+    char ledger[PATH_MAX];
+
+    int status = parse(argc, argv, &options);
+    if (status < 0)
+        status = program_find(options.program, &program);
+    else
+        return status;
+    if (status != 0)
+        return status;
+    if (!watchable_check(program.path) || !library_find(library) ||
+        !placeholder_make(options.ledger, ledger) ||
+        !set_environment(&options, ledger, library)) {
+        program_drop(&program);
+        return RUN_FAILED;
+    }
+    execvp(program.argv[0], program.argv);
+
+    int error = errno;
+    unlink(ledger);
+    say(program.path, "cannot be executed: %s%s", strerror(error),
+        error == ENOENT ? "; the interpreter that it names is missing" : "");
+    program_drop(&program);
+    return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT_EXECUTE;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* store.c - see store.h */
+#include "cli/store.h"
+
+#include "cli/command.h"
+#include "ledger/family.h"
+#include "ledger/fate.h"
+#include "ledger/reader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SUFFIX ".hg"
+
+static char *format_path(const char *format, const char *folder)
+{
+    char *path;
+    return asprintf(&path, format, folder, (unsigned)getuid()) < 0 ? NULL : path;
+}
+
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+char *store_folder(void)
+{
+    const char *folder = variable("HEAPGLASS_DIR");
+    if (folder != NULL)
+        return strdup(folder);
+    if (access("/dev/shm", W_OK | X_OK) == 0)
+        return format_path("%s/heapglass-%u", "/dev/shm");
+    if ((folder = variable("XDG_RUNTIME_DIR")) != NULL)
+        return format_path("%s/heapglass", folder);
+    folder = variable("TMPDIR");
+    return format_path("%s/heapglass-%u", folder != NULL ? folder : "/tmp");
+}
+
+bool store_prepare(const char *folder)
+{
+    struct stat st;
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
+        say(folder,
+            "cannot be made: %s; name a ledger with -o, or another folder with "
+            "HEAPGLASS_DIR",
+            strerror(errno));
+        return false;
+    }
+    if (lstat(folder, &st) != 0) {
+        say(folder, "cannot be looked at: %s", strerror(errno));
+        return false;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        say(folder, "is not a folder; name another one with HEAPGLASS_DIR");
+        return false;
+    }
+    if (st.st_uid != geteuid()) {
+        say(folder,
+            "belongs to another user; name another folder with HEAPGLASS_DIR");
+        return false;
+    }
+    if ((st.st_mode & 077) != 0) {
+        say(folder,
+            "is open to other users; \"chmod 700\" it, or name another folder "
+            "with HEAPGLASS_DIR");
+        return false;
+    }
+    return true;
+}
+
+static bool ends_with_suffix(const char *name, size_t bytes)
+{
+    size_t suffix = strlen(SUFFIX);
+    return bytes > suffix && memcmp(name + bytes - suffix, SUFFIX, suffix) == 0;
+}
+
+static hg_status add_file(struct store_files *files, const char *folder,
+                          const char *name, size_t bytes)
+{
+    char *path;
+    if (asprintf(&path, "%s/%.*s", folder, (int)bytes, name) < 0)
+        return HG_ENOMEM;
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->paths[i], path) == 0) {
+            free(path);
+            return HG_OK;
+        }
+    char **paths = realloc(files->paths, (files->count + 1) * sizeof *paths);
+    if (paths == NULL) {
+        free(path);
+        return HG_ENOMEM;
+    }
+    files->paths = paths;
+    paths[files->count++] = path;
+    return HG_OK;
+}
+
+hg_status store_list(const char *folder, struct store_files *files)
+{
+    struct store_files found = {NULL, 0};
+    hg_status status = HG_OK;
+    const struct dirent *entry;
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return HG_EIO;
+    while (status == HG_OK && (entry = readdir(dir)) != NULL) {
+        size_t stem = family_stem_bytes(entry->d_name);
+        if (ends_with_suffix(entry->d_name, stem))
+            status = add_file(&found, folder, entry->d_name, stem);
+    }
+    closedir(dir);
+    if (status != HG_OK) {
+        store_files_drop(&found);
+        return status;
+    }
+    *files = found;
+    return HG_OK;
+}
+
+void store_files_drop(struct store_files *files)
+{
+    for (size_t i = 0; i < files->count; i++)
+        free(files->paths[i]);
+    free(files->paths);
+    *files = (struct store_files){NULL, 0};
+}
+
+/* What is to be known of a family before it may be removed. */
+struct holding {
+    const char *file;
+    uint64_t bytes;
+    uint64_t start_ns; /* of the latest of its processes */
+    bool alive;
+};
+
+static struct holding look_at(const char *file)
+{
+    struct holding holding = {.file = file};
+    struct family family;
+    if (family_find(file, &family) != HG_OK) {
+        holding.alive = true; /* nothing is known: leave it */
+        return holding;
+    }
+    for (size_t i = 0; i < family.count; i++) {
+        struct ledger_copy *copy;
+        struct ledger_fault fault;
+        struct stat st;
+        if (stat(family.paths[i], &st) == 0)
+            holding.bytes += (uint64_t)st.st_blocks * 512;
+        if (ledger_copy_read(family.paths[i], 0, &copy, &fault) != HG_OK)
+            continue;
+        if (copy->header.start_realtime_ns > holding.start_ns)
+            holding.start_ns = copy->header.start_realtime_ns;
+        holding.alive = holding.alive || ledger_is_alive(&copy->header);
+        ledger_copy_free(copy);
+    }
+    family_drop(&family);
+    return holding;
+}
+
+static void remove_family(const char *file)
+{
+    struct family family;
+    if (family_find(file, &family) != HG_OK)
+        return;
+    for (size_t i = 0; i < family.count; i++)
+        unlink(family.paths[i]);
+    family_drop(&family);
+}
+
+static int oldest_first(const void *a, const void *b)
+{
+    uint64_t x = ((const struct holding *)a)->start_ns;
+    uint64_t y = ((const struct holding *)b)->start_ns;
+    return x < y ? -1 : x > y;
+}
+
+void store_make_room(const char *folder)
+{
+    struct store_files files;
+    uint64_t bytes = 0;
+    if (store_list(folder, &files) != HG_OK)
+        return;
+    struct holding *holdings = calloc(files.count + 1, sizeof *holdings);
+    for (size_t i = 0; i < files.count && holdings != NULL; i++) {
+        holdings[i] = look_at(files.paths[i]);
+        bytes += holdings[i].bytes;
+    }
+    if (holdings != NULL)
+        qsort(holdings, files.count, sizeof *holdings, oldest_first);
+    for (size_t i = 0; i < files.count && holdings != NULL; i++) {
+        if (bytes <= STORE_MAX_BYTES)
+            break;
+        if (holdings[i].alive)
+            continue;
+        remove_family(holdings[i].file);
+        bytes -= holdings[i].bytes;
+    }
+    free(holdings);
+    store_files_drop(&files);
+}

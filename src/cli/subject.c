@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/* subject.c - see subject.h */
+#include "cli/subject.h"
+
+#include "cli/command.h"
+#include "cli/store.h"
+#include "ledger/family.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The best candidate so far, among ledgers that are looked at one by one. */
+struct search {
+    int32_t pid; /* 0: any */
+    char *path;
+    uint64_t start_ns;
+};
+
+static void consider(struct search *search, const char *path,
+                     const char *stands_for)
+{
+    struct ledger_copy *copy;
+    struct ledger_fault fault;
+    if (ledger_copy_read(path, 0, &copy, &fault) != HG_OK)
+        return;
+    const struct ledger_header *header = &copy->header;
+    bool fits = search->pid == 0 || header->pid == search->pid;
+    if (fits &&
+        (search->path == NULL || header->start_realtime_ns > search->start_ns)) {
+        free(search->path);
+        search->path = strdup(stands_for);
+        search->start_ns = header->start_realtime_ns;
+    }
+    ledger_copy_free(copy);
+}
+
+/* Look at all members of a family; without a pid any of them stands for FILE. */
+static void consider_family(struct search *search, const char *file)
+{
+    struct family family;
+    if (family_find(file, &family) != HG_OK)
+        return;
+    bool has_file = family.count > 0 && strcmp(family.paths[0], file) == 0;
+    for (size_t i = 0; i < family.count; i++) {
+        if (search->pid == 0 && has_file && i > 0)
+            break; /* FILE began it, whenever its children did */
+        consider(search, family.paths[i],
+                 search->pid == 0 ? file : family.paths[i]);
+    }
+    family_drop(&family);
+}
+
+static void consider_folder(struct search *search, const char *folder)
+{
+    struct store_files files;
+    if (store_list(folder, &files) != HG_OK)
+        return;
+    for (size_t i = 0; i < files.count; i++)
+        consider_family(search, files.paths[i]);
+    store_files_drop(&files);
+}
+
+/* A running program knows its ledger by its environment, wherever that lies. */
+static void consider_environment(struct search *search)
+{
+    static const char key[] = "HEAPGLASS_LEDGER=";
+    char path[64];
+    char *line = NULL;
+    size_t room = 0;
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)search->pid);
+    FILE *environment = fopen(path, "re");
+    if (environment == NULL)
+        return;
+    while (getdelim(&line, &room, '\0', environment) > 0)
+        if (strncmp(line, key, sizeof key - 1) == 0)
+            consider_family(search, line + sizeof key - 1);
+    free(line);
+    fclose(environment);
+}
+
+static char *find_newest(void)
+{
+    struct search search = {0};
+    char *folder = store_folder();
+    if (folder == NULL) {
+        say("memory", "there is none left");
+        return NULL;
+    }
+    consider_folder(&search, folder);
+    if (search.path == NULL)
+        say(folder,
+            "there is no ledger yet; make one with \"heapglass run PROGRAM\", "
+            "or name one");
+    free(folder);
+    return search.path;
+}
+
+static char *find_pid(const char *name)
+{
+    struct search search = {.pid = (int32_t)strtol(name, NULL, 10)};
+    consider_environment(&search);
+    char *folder = search.path == NULL ? store_folder() : NULL;
+    if (folder != NULL)
+        consider_folder(&search, folder);
+    free(folder);
+    if (search.path == NULL)
+        say(name,
+            "no process of this id keeps a ledger; \"heapglass list\" shows those "
+            "that do");
+    return search.path;
+}
+
+static bool is_pid(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    return digits > 0 && digits < 10 && name[digits] == '\0' && name[0] != '0';
+}
+
+char *subject_find(const char *name)
+{
+    if (name == NULL)
+        return find_newest();
+    if (is_pid(name))
+        return find_pid(name);
+    return strdup(name);
+}
+
+static const char *remedy_for(const struct ledger_fault *fault)
+{
+    if (strchr(fault->what, ';') != NULL)
+        return ""; /* it has one */
+    switch (fault->status) {
+    case HG_EIO:
+        return "; \"heapglass list\" shows the ledgers there are";
+    case HG_ECORRUPT:
+        return "; name a ledger that \"heapglass run\" wrote";
+    default:
+        return "";
+    }
+}
+
+bool subject_gather(const char *name, const struct gather_options *options,
+                    struct gathering *out)
+{
+    struct ledger_fault fault;
+    char *path = subject_find(name);
+    if (path == NULL)
+        return false;
+    hg_status status = gather(path, options, out, &fault);
+    if (status != HG_OK)
+        say(path, "%s%s", fault.what, remedy_for(&fault));
+    free(path);
+    return status == HG_OK;
+}
+
+bool subject_gather_accounts(const char *name, const struct gather_options *options,
+                             struct gathering *out)
+{
+    struct gathering gathering;
+    if (!subject_gather(name, options, &gathering))
+        return false;
+    const struct process *first = &gathering.processes[0];
+    if (first->fate != FATE_WAITING && first->fate != FATE_NOT_PYTHON) {
+        *out = gathering;
+        return true;
+    }
+    if (first->fate == FATE_WAITING)
+        say(first->path,
+            "process %d has not become a Python program yet; ask again "
+            "later",
+            (int)first->copy->header.pid);
+    else
+        say(first->path,
+            "nothing was recorded, for the program was not a Python program "
+            "that Heapglass can watch; run CPython 3.11 or later with it");
+    gathering_drop(&gathering);
+    return false;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* facts.c - what is known of one process, from its ledger and from /proc. */
+#include "report/facts.h"
+
+#include "base/process.h"
+#include "report/human.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+char *facts_command(const struct ledger_copy *copy)
+{
+    struct slice argv = ledger_copy_text(copy, copy->header.command);
+    char *text = malloc(argv.bytes + 1);
+    if (text == NULL)
+        return NULL;
+    while (argv.bytes > 0 && argv.at[argv.bytes - 1] == '\0')
+        argv.bytes--;
+    for (size_t i = 0; i < argv.bytes; i++)
+        text[i] = argv.at[i] == '\0' ? ' ' : argv.at[i];
+    text[argv.bytes] = '\0';
+    return text;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t facts_duration_ns(const struct process *process)
+{
+    const struct ledger_copy *copy = process->copy;
+    if (copy->header.end_ns != 0)
+        return copy->header.end_ns;
+    if (fate_is_open(process->fate)) {
+        uint64_t now = now_ns();
+        return now > copy->header.start_ns ? now - copy->header.start_ns : 0;
+    }
+    /* It was killed: its last sample is as near as anybody can come. */
+    return copy->sample_count > 0 ? copy->samples[copy->sample_count - 1].time_ns
+                                  : 0;
+}
+
+uint64_t facts_rss_bytes(const struct process *process)
+{
+    const struct ledger_copy *copy = process->copy;
+    if (fate_is_open(process->fate) && copy->header.state != LEDGER_SNAPSHOT) {
+        char path[64];
+        char text[128];
+        unsigned long long pages;
+        snprintf(path, sizeof path, "/proc/%d/statm", (int)copy->header.pid);
+        if (process_read_file(path, text, sizeof text) > 0 &&
+            sscanf(text, "%*s %llu", &pages) == 1)
+            return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    }
+    return copy->sample_count > 0 ? copy->samples[copy->sample_count - 1].rss_bytes
+                                  : 0;
+}
+
+const char *facts_fate_name(enum fate fate)
+{
+    static const char *const names[] = {
+        [FATE_WAITING] = "waiting",       [FATE_NOT_PYTHON] = "not python",
+        [FATE_RUNNING] = "running",       [FATE_FINALIZING] = "finalizing",
+        [FATE_ENDED] = "ended",           [FATE_EXITED_EARLY] = "exited early",
+        [FATE_FINALIZED] = "finalized",   [FATE_KILLED] = "killed",
+        [FATE_POWER_LOST] = "power lost", [FATE_REPLACED] = "replaced",
+    };
+    return names[fate];
+}
+
+static void fate_of_ended(char *into, size_t room,
+                          const struct ledger_header *header, const char *after)
+{
+    if (header->exit_status < 0)
+        snprintf(into, room, "ended after %s", after);
+    else
+        snprintf(into, room, "ended with exit status %d after %s",
+                 (int)header->exit_status, after);
+}
+
+void facts_fate(char *into, size_t room, const struct process *process)
+{
+    const struct ledger_header *header = &process->copy->header;
+    char buffer[HUMAN_BYTES];
+    const char *time = human_duration(buffer, facts_duration_ns(process));
+
+    switch (process->fate) {
+    case FATE_WAITING:
+        snprintf(into, room, "has not become a Python program yet");
+        return;
+    case FATE_NOT_PYTHON:
+        snprintf(into, room, "ended; was never a Python program");
+        return;
+    case FATE_RUNNING:
+        if (header->state == LEDGER_SNAPSHOT)
+            snprintf(into, room, "a snapshot, taken after %s", time);
+        else
+            snprintf(into, room, "running for %s", time);
+        return;
+    case FATE_FINALIZING:
+        snprintf(into, room, "finalizing its interpreter, after %s", time);
+        return;
+    case FATE_ENDED:
+        fate_of_ended(into, room, header, time);
+        return;
+    case FATE_EXITED_EARLY:
+        snprintf(into, room, "left by os._exit(%d) after %s",
+                 (int)header->exit_status, time);
+        return;
+    case FATE_FINALIZED:
+        snprintf(into, room, "ended while its interpreter was finalizing, after %s",
+                 time);
+        return;
+    case FATE_KILLED:
+        snprintf(into, room, "killed after about %s", time);
+        return;
+    case FATE_POWER_LOST:
+        snprintf(into, room, "cut off by a restart of the machine, after about %s",
+                 time);
+        return;
+    case FATE_REPLACED:
+        snprintf(into, room, "replaced by another program (exec) after %s", time);
+        return;
+    }
+}

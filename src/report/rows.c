@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/* rows.c - see rows.h */
+#include "report/rows.h"
+
+#include "report/names.h"
+
+#include <stdlib.h>
+
+/* Of a stack deeper than this, people get the innermost frames. */
+#define STACK_FRAMES 64
+
+static struct slice text_or_empty(const struct table *table, uint32_t string)
+{
+    return string == STRINGS_NONE ? (struct slice){"", 0}
+                                  : table_text(table, string);
+}
+
+static struct slice folder_of(const struct table *table, uint32_t file)
+{
+    return text_or_empty(table, table_folder_of(table, file));
+}
+
+static unsigned at_least(unsigned a, unsigned b)
+{
+    return a > b ? a : b;
+}
+
+void rows_put_place(const struct rows *rows, struct place place, unsigned columns)
+{
+    const struct page *page = rows->page;
+    struct slice function = text_or_empty(rows->table, place.function);
+    if (place.file == STRINGS_NONE) {
+        page_text(page, function, columns);
+        fputc('\n', page->out);
+        return;
+    }
+
+    char line[16] = "";
+    if (place.line != PLACE_NO_LINE && place.line != 0)
+        snprintf(line, sizeof line, ":%u", place.line);
+    struct slice file = table_text(rows->table, place.file);
+    struct slice path = names_within(file, folder_of(rows->table, place.file));
+    unsigned line_columns = (unsigned)strlen(line);
+    unsigned wanted = page_columns(function) + (function.bytes > 0);
+    /* The function may have half of the room, and what the path does not need. */
+    unsigned for_path = columns - line_columns;
+    if (wanted > 0 && page_columns(path) + wanted > for_path)
+        for_path =
+            at_least(for_path / 2, for_path > wanted ? for_path - wanted : 0);
+
+    unsigned used = names_put_path(page, path, for_path);
+    fputs(line, page->out);
+    used += line_columns;
+    if (function.bytes > 0 && used + 1 < columns) {
+        fputc(' ', page->out);
+        page_text(page, function, columns - used - 1);
+    }
+    fputc('\n', page->out);
+}
+
+void rows_put_source(const struct rows *rows, struct place place, unsigned from)
+{
+    if (place.file == STRINGS_NONE || place.line == PLACE_NO_LINE)
+        return;
+    struct slice text =
+        source_line(rows->sources, table_text(rows->table, place.file),
+                    folder_of(rows->table, place.file), place.line);
+    if (text.bytes == 0)
+        return;
+    page_pad(rows->page, from);
+    page_style(rows->page, STYLE_DIM);
+    page_text(rows->page, text, PAGE_COLUMNS - from);
+    page_style(rows->page, STYLE_PLAIN);
+    fputc('\n', rows->page->out);
+}
+
+void rows_put_stack(const struct rows *rows, uint32_t number, unsigned from)
+{
+    struct place frames[STACK_FRAMES];
+    size_t depth = table_stack(rows->table, number, frames, STACK_FRAMES);
+    size_t shown = depth < STACK_FRAMES ? depth : STACK_FRAMES;
+    if (depth > shown) {
+        page_pad(rows->page, from);
+        fprintf(rows->page->out, "(%zu outer frames)\n", depth - shown);
+    }
+    for (size_t i = 0; i < shown; i++) {
+        page_pad(rows->page, from);
+        rows_put_place(rows, frames[i], PAGE_COLUMNS - from);
+        rows_put_source(rows, frames[i], from + 2);
+    }
+}
+
+static void put_thread(const struct rows *rows, uint32_t number)
+{
+    struct table_thread thread = table_thread(rows->table, number);
+    FILE *out = rows->page->out;
+    if (thread.not_recorded) {
+        fprintf(out, "(not recorded) of process %d\n", (int)thread.pid);
+        return;
+    }
+    fprintf(out, "thread %u of process %d", thread.slot, (int)thread.pid);
+    if (thread.threads > 1)
+        fprintf(out, ", %u in turn", thread.threads);
+    fprintf(out, "%s\n", thread.alive ? "" : ", ended");
+}
+
+void rows_put_where(const struct rows *rows, const struct table_row *row,
+                    unsigned from)
+{
+    switch (table_is_by(rows->table)) {
+    case BY_THREAD:
+        put_thread(rows, row->number);
+        return;
+    case BY_DOMAIN:
+        fprintf(rows->page->out, "%s\n", table_domain(rows->table, row->number));
+        return;
+    case BY_STACK:
+        rows_put_place(rows, row->place, PAGE_COLUMNS - from);
+        if (row->place.file != STRINGS_NONE)
+            rows_put_stack(rows, row->number, 4);
+        return;
+    default:
+        rows_put_place(rows, row->place, PAGE_COLUMNS - from);
+        if (table_is_by(rows->table) != BY_FILE)
+            rows_put_source(rows, row->place, from);
+        return;
+    }
+}
