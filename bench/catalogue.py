@@ -50,6 +50,7 @@ PROGRAMS = [
     Program("deep 5", "deep.py", [2_500_000, 5], [6_000, 5], [46_000, 5], mean=False),
     Program("deep 20", "deep.py", [2_500_000, 20], [6_000, 20], [46_000, 20], mean=False),
     Program("deep 100", "deep.py", [2_500_000, 100], [6_000, 100], [46_000, 100], mean=False),
+    Program("rebuild", "rebuild.py", [70], [1], [3], mean=False),
     Program("calls", "calls.py", [5_000_000], [10_000], [60_000], mean=False),
 ]
 CALLS_A_ROUND = 10  # of calls.py
@@ -73,6 +74,7 @@ BARS = {
         "stacks-nr": (1.20, 1.10), "stacks": (1.33, 1.18),
     },
     "cpu worst": {"untraced": (1.03, None)},
+    "cpu rebuild": {"untraced": (0.77, None)},
     "rss": {
         "untraced": (1.03, 0.95), "lines-nr": (1.08, 1.05), "lines": (1.08, 1.05),
         "stacks-nr": (1.20, 1.10), "stacks": (1.20, 1.10),

@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(1, str(HERE.parent / "tests"))
 
 import catalogue  # noqa: E402  (the path is set above)
+import figures  # noqa: E402
 import interpreters  # noqa: E402
 import measure  # noqa: E402
 import table  # noqa: E402
@@ -89,6 +90,7 @@ def bench(python, args, programs, variants):
         share = 0.25 if args.quick else args.share
         samples = time_all(runner, mine, variants, args.rounds, share) if args.rounds else {}
         counts = count_all(runner, mine, variants) if args.instructions else {}
+        beside = figures.measured(runner, args.quick) if args.figures else None
     medians = {p.name: {v.name: {} for v in variants} for p in mine}
     for (program, variant), taken in samples.items():
         for key in "cpu", "rss", "wall":
@@ -102,6 +104,8 @@ def bench(python, args, programs, variants):
         "samples": [{"program": p, "variant": v, **s}
                     for (p, v), taken in samples.items() for s in taken],
     }
+    if beside:
+        result["figures"] = beside
     if ("calls", "stock") in samples:
         calls = next(p for p in mine if p.name == "calls").size[0] * share
         calls *= catalogue.CALLS_A_ROUND
@@ -121,6 +125,8 @@ def main():
     parser.add_argument("--share", type=float, default=1.0, help="of the programs' full size")
     parser.add_argument("--quick", action="store_true", help="one round of a quarter, no counts")
     parser.add_argument("--no-instructions", dest="instructions", action="store_false")
+    parser.add_argument("--no-figures", dest="figures", action="store_false",
+                        help="only the programs")
     parser.add_argument("--list", action="store_true", help="list programs and variants")
     parser.add_argument("-o", "--output", type=Path, help="JSON (default: bench/results/TIME.json)")
     args = parser.parse_args()
@@ -133,6 +139,8 @@ def main():
         return 0
     if args.quick:
         args.rounds, args.instructions = 1, False
+    if args.programs or args.variants:
+        args.figures = False
     args.command = str(args.command.resolve())
     programs = choose(catalogue.PROGRAMS, args.programs, "program")
     variants = choose(catalogue.VARIANTS, args.variants, "variant")
@@ -151,6 +159,8 @@ def main():
             sys.exit(f"bench: {reason}")
         progress("")
         print("\n".join(table.lines(results[-1])), flush=True)
+        if "figures" in results[-1]:
+            print("\n".join(figures.lines(results[-1]["figures"])), flush=True)
     output = args.output or HERE / "results" / time.strftime("%Y%m%d-%H%M%S.json")
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({"machine": platform.platform(), "cpus": os.cpu_count(),

@@ -38,10 +38,11 @@ def table(title, key, unit, result):
         stock = medians[program]["stock"].get(key)
         if not stock:
             continue
+        own_bars = catalogue.BARS.get(f"{key} {program}", {})
         cells = [unit(stock)]
         for name in variants[1:]:
             value = medians[program].get(name, {}).get(key)
-            cells.append(ratio(value and value / stock))
+            cells.append(ratio(value and value / stock, own_bars.get(name)))
             if value and program in result["mean_of"]:
                 ratios[name].append(value / stock)
         (rows if program in result["mean_of"] else others).append(line(program, cells))
