@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-/* Beyond it differences of pointers overflow; malloc may not return such a block.
- */
-#define REQUEST_MAX ((size_t)PTRDIFF_MAX - ((size_t)1 << 30))
-
 /* Of the block with this number. */
 static inline void pool_place(const struct pool *pool, uint32_t index,
                               struct place *place)
@@ -119,7 +115,7 @@ void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place)
     return huge_alloc(bytes, align, false, place);
 }
 
-/* Not a used pool of this thread's. */
+/* Not a block of a pool of this thread's. */
 static __attribute__((noinline)) void free_other(struct pool *pool, size_t offset,
                                                  void *block)
 {
@@ -133,17 +129,11 @@ static __attribute__((noinline)) void free_other(struct pool *pool, size_t offse
     HG_VERIFY((uint32_t)product < pool->reciprocal, "not the start of a block",
               block);
     HG_VERIFY(product >> 32 < pool->capacity, "not a block", block);
-    struct thread_heap *heap = heap_of_thread();
-    if (heap == NULL || pool_owner(pool) != heap->id) {
-        HG_VERIFY(pool_owner(pool) != SYSTEM_HEAP, "not a block of a caller",
-                  block);
-        remote_free(pool, block);
-        return;
-    }
-    HG_VERIFY(product >> 32 < pool->carved, "block was never allocated", block);
-    class_free(heap, pool, block);
-    if (heap->stirred)
-        thread_slow_end(heap);
+    uint32_t id = pool_owner(pool);
+    HG_VERIFY(id != SYSTEM_HEAP, "not a block of a caller", block);
+    HG_VERIFY(id != ((struct thread_heap *)heap_mine)->id,
+              "block freed twice, or never allocated", block);
+    remote_free(pool, block);
 }
 
 static HG_COLD void free_huge(void *block)
@@ -162,14 +152,17 @@ void heap_free_slow(void *block)
     struct pool *pool = pool_of(offset);
     struct thread_heap *heap = (struct thread_heap *)heap_mine;
     uint64_t product = pool_product(pool, within_pool(offset));
-    /* A block of a medium class, as a rule, and of a pool in the ring. */
-    if (HG_LIKELY(pool_state(pool) == POOL_USED && pool_owner(pool) == heap->id &&
+    enum pool_state state = pool_state(pool);
+    /* A block of a medium class, or of a full pool. */
+    if (HG_LIKELY((state == POOL_USED || state == POOL_FULL) &&
+                  pool_owner(pool) == heap->id &&
                   (uint32_t)product < pool->reciprocal &&
                   product >> 32 < pool->carved && block != pool->free)) {
         *(void **)block = pool->free;
         pool->free = block;
-        pool->used--;
-        if (HG_UNLIKELY(pool->used == 0))
+        if (state == POOL_FULL)
+            pool_set_used(heap, pool);
+        if (HG_UNLIKELY(--pool->used == 0))
             heap_pool_emptied(pool);
         return;
     }

@@ -144,6 +144,8 @@ static void retire_empty(void *arg, struct pool *pool)
 
 void heap_before_fork(void)
 {
+    /* For its lock, which nobody takes once this has succeeded. */
+    heap_start();
     locks_take();
 }
 
@@ -172,7 +174,7 @@ void heap_after_fork_child(void)
         if (is_lost(heap)) {
             atomic_store_explicit(&heap->state, HEAP_ABANDONED,
                                   memory_order_relaxed);
-            abandoned_push(heap);
+            abandoned_push(heap, true);
         }
     }
     pools_walk(retire_empty, NULL);

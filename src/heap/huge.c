@@ -292,6 +292,7 @@ void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place)
     lock_take(&huge_lock);
     if (align <= PAGE_BYTES)
         mapping = kept_find(whole);
+    held_sub(mapping.bytes); /* for a census of the moment: it is in no table */
     lock_release(&huge_lock);
 
     bool reused = mapping.start != NULL;
@@ -306,11 +307,8 @@ void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place)
         *record = (struct record){
             .start = mapping.start, .bytes = mapping.bytes, .requested = bytes};
         insert(record);
-        if (!reused)
-            held_add(mapping.bytes);
+        held_add(mapping.bytes);
         record_place(record, place);
-    } else if (reused) {
-        held_sub(mapping.bytes);
     }
     lock_release(&huge_lock);
 
@@ -359,7 +357,7 @@ bool huge_find(const void *block, struct place *place)
 /* The block's owner calls, so the record stays; the lock is for the tables. */
 static void *resize(void *block, size_t bytes, bool may_move, struct place *place)
 {
-    if (bytes <= LARGE_MAX || bytes > (size_t)PTRDIFF_MAX / 2)
+    if (bytes <= LARGE_MAX || bytes > REQUEST_MAX)
         return NULL;
     size_t whole = whole_pages(bytes);
     void *moved = NULL;

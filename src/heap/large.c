@@ -39,7 +39,8 @@ void *large_alloc(size_t bytes, size_t align, bool zero, struct place *place)
     pool->bytes = bytes;
     pool->tag = 0;
     pool->capacity = 1;
-    atomic_store_explicit(&pool->state, POOL_LARGE, memory_order_relaxed);
+    /* Release pairs with pools_walk(). */
+    atomic_store_explicit(&pool->state, POOL_LARGE, memory_order_release);
     void *block = slot_start(slot);
     if (zero && !clean)
         memset(block, 0, bytes);

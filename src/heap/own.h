@@ -20,6 +20,10 @@ static inline unsigned bit_count(uint64_t bits)
     return (unsigned)(bits * 0x0101010101010101u >> 56);
 }
 
+/* Beyond it differences of pointers overflow: malloc may not return such a block.
+ */
+#define REQUEST_MAX ((size_t)PTRDIFF_MAX - ((size_t)1 << 30))
+
 /* --- class.c: size classes ------------------------------------------------- */
 
 struct size_class {
@@ -276,9 +280,11 @@ struct thread_heap *thread_enter(void);
 /* After a slow path, with no lock held.  May abandon the heap. */
 void thread_slow_end(struct thread_heap *heap);
 
-struct thread_heap *abandoned_pop(void);       /* with heaps_lock; NULL: none */
-void abandoned_push(struct thread_heap *heap); /* with heaps_lock */
-extern _Atomic uint32_t abandoned_count;       /* changes under heaps_lock */
+struct thread_heap *abandoned_pop(void); /* with heaps_lock; NULL: none */
+/* With heaps_lock.  Those with warm pools first, for new threads. */
+void abandoned_push(struct thread_heap *heap, bool first);
+void heaps_trim_abandoned(void);
+extern _Atomic uint32_t abandoned_count; /* changes under heaps_lock */
 
 /* After every slow path that changed what we hold; with no lock held. */
 void slow_end(void);

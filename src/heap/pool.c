@@ -112,9 +112,10 @@ static struct pool *pool_take(struct thread_heap *heap, unsigned class)
     ring_insert_first(heap, pool);
     heap->pools++;
     heap->stirred = true;
-    /* Last: in the child of a fork a slot that is neither free nor in a pool shows
-       that its thread was right here; see fork.c. */
-    set_state(pool, POOL_USED);
+    /* Release pairs with pools_walk().  Last: in the child of a fork a slot that is
+       neither free nor in a pool shows that its thread was right here; see fork.c.
+     */
+    atomic_store_explicit(&pool->state, POOL_USED, memory_order_release);
     set_fast(pool, heap);
     return pool;
 }
@@ -162,7 +163,9 @@ void heap_retire_empty(struct thread_heap *heap)
 {
     for (unsigned class = 0; class < CLASSES; class ++) {
         struct pool *pool = heap->pool[class];
-        /* At most one of a ring is empty, and then it is alone. */
+        /* At most one of a ring is empty: it was alone when it became so. */
+        while (pool->used != 0 && pool_at_slot(pool->next) != heap->pool[class])
+            pool = pool_at_slot(pool->next);
         if (pool != &pool_exhausted && pool->used == 0) {
             ring_remove(heap, pool);
             pool_retire(heap, pool);

@@ -37,15 +37,18 @@ _Atomic uint32_t abandoned_count;
 static uint32_t abandoned_first,
     abandoned_last; /* guarded by heaps_lock; 0: none */
 
-/* The list is a queue; the system heap, number 0, is never in it. */
-void abandoned_push(struct thread_heap *heap)
+/* The system heap, number 0, is never in the list. */
+void abandoned_push(struct thread_heap *heap, bool first)
 {
-    heap->list_next = 0;
-    if (abandoned_first == 0)
+    heap->list_next = first ? abandoned_first : 0;
+    if (abandoned_first == 0) {
+        abandoned_first = abandoned_last = heap->id;
+    } else if (first) {
         abandoned_first = heap->id;
-    else
+    } else {
         heap_at(abandoned_last)->list_next = heap->id;
-    abandoned_last = heap->id;
+        abandoned_last = heap->id;
+    }
     atomic_fetch_add_explicit(&abandoned_count, 1, memory_order_relaxed);
 }
 
@@ -167,8 +170,21 @@ bool heaps_adopt_pools(struct thread_heap *heap, unsigned class)
             pool_move(other, heap, other->pool[class]);
             moved++;
         }
-        abandoned_push(other);
+        abandoned_push(other, false);
     }
     lock_release(&heaps_lock);
     return moved != 0;
+}
+
+void heaps_trim_abandoned(void)
+{
+    lock_take(&heaps_lock);
+    uint32_t left = atomic_load_explicit(&abandoned_count, memory_order_relaxed);
+    for (; left != 0; left--) {
+        struct thread_heap *heap = abandoned_pop();
+        /* Nothing without a block is kept in such a heap. */
+        mail_drain(heap, heap);
+        abandoned_push(heap, false);
+    }
+    lock_release(&heaps_lock);
 }

@@ -53,7 +53,7 @@ static void heap_abandon(struct thread_heap *heap)
     mail_drain(heap, heap);
     heap_retire_empty(heap);
     heap->stirred = false;
-    abandoned_push(heap);
+    abandoned_push(heap, heap->pools != 0);
     lock_release(&heaps_lock);
 }
 

@@ -37,8 +37,11 @@ void pools_walk(pool_visit *visit, void *arg)
         uint64_t none = a->free | a->leaving;
         for (unsigned s = 0; s < ARENA_SLOTS;) {
             struct pool *pool = pool_at_slot(i * ARENA_SLOTS + s);
-            /* Taken, but not yet or no longer a pool: its thread is at work. */
-            if ((none >> s & 1) != 0 || pool_state(pool) == POOL_FREE) {
+            /* Acquire pairs with pool_take() and large_alloc().  A slot that is
+               taken, but not yet or no longer in a pool: its thread is at work. */
+            if ((none >> s & 1) != 0 ||
+                atomic_load_explicit(&pool->state, memory_order_acquire) ==
+                    POOL_FREE) {
                 s++;
                 continue;
             }
@@ -178,14 +181,20 @@ size_t heap_trim(void)
         heap_retire_empty(heap);
         heap->stirred = false;
     }
+    heaps_trim_abandoned();
     return huge_trim() + arenas_discard(0);
 }
 
 /* --- invariants -------------------------------------------------------------- */
 
+struct check {
+    uint32_t pools;
+    uint32_t used_pools;
+};
+
 static void check_pool(void *arg, struct pool *pool)
 {
-    uint32_t *pools = arg;
+    struct check *check = arg;
     char *start = pool_start(pool);
     enum pool_state state = pool_state(pool);
     uint32_t slot = pool_slot(pool);
@@ -212,8 +221,7 @@ static void check_pool(void *arg, struct pool *pool)
     }
     HG_VERIFY(pool_owner(pool) < heaps_count, "pool: no such heap", start);
     struct thread_heap *heap = heap_at(pool_owner(pool));
-    pools[0] += 1;
-    pools[1] += (uint32_t)((uintptr_t)heap >> 6);
+    check->pools++;
 
     uint64_t bits[BITMAP_WORDS];
     uint32_t remote;
@@ -226,41 +234,63 @@ static void check_pool(void *arg, struct pool *pool)
         HG_VERIFY(pool->used == pool->capacity, "pool: full, but has room", start);
         return;
     }
+    check->used_pools++;
     HG_VERIFY(fast == (pool->class < SMALL_CLASSES ? &heap->fast : NULL),
               "pool: used, but its owner is another", start);
     HG_VERIFY(pool_at_slot(pool->next)->prev == slot, "pool: broken ring", start);
     HG_VERIFY(pool_at_slot(pool->prev)->next == slot, "pool: broken ring", start);
-    HG_VERIFY(pool->used != 0 || pool->next == slot, "pool: empty and not the last",
-              start);
-    struct pool *head = heap->pool[pool->class];
-    HG_VERIFY(head->class == pool->class, "pool: ring of another class", start);
-    HG_VERIFY(pool->next != slot || head == pool, "pool: alone, but not the head",
-              start);
 }
 
-static void check_heaps(const uint32_t *pools)
+/* Each pool is in the ring of its owner: counts the pools in all rings. */
+static uint32_t check_rings(const struct thread_heap *heap)
 {
     uint32_t count = 0;
-    uint32_t weighted = 0;
+    for (unsigned class = 0; class < CLASSES; class ++) {
+        struct pool *head = heap->pool[class];
+        if (head == &pool_exhausted)
+            continue;
+        uint32_t empty = 0;
+        struct pool *pool = head;
+        do {
+            HG_VERIFY(pool_state(pool) == POOL_USED, "ring: a pool is not used",
+                      pool);
+            HG_VERIFY(pool->class == class, "ring: a pool of another class", pool);
+            HG_VERIFY(pool_owner(pool) == heap->id, "ring: of another heap", pool);
+            count++;
+            empty += pool->used == 0;
+            pool = pool_at_slot(pool->next);
+        } while (pool != head);
+        bool abandoned = atomic_load_explicit(&heap->state, memory_order_relaxed) ==
+                         HEAP_ABANDONED;
+        HG_VERIFY(empty <= (abandoned ? 0 : 1), "ring: too many empty pools", head);
+    }
+    return count;
+}
+
+static void check_heaps(const struct check *check)
+{
+    uint32_t pools = 0;
+    uint32_t in_rings = 0;
     for (uint32_t id = 0; id < heaps_count; id++) {
         const struct thread_heap *heap = heap_at(id);
         HG_VERIFY(heap->id == id, "heap: wrong number", heap);
-        count += heap->pools;
-        weighted += heap->pools * (uint32_t)((uintptr_t)heap >> 6);
+        pools += heap->pools;
+        in_rings += check_rings(heap);
     }
-    HG_VERIFY(count == pools[0], "heaps: wrong number of pools", NULL);
-    HG_VERIFY(weighted == pools[1], "heaps: pools of a wrong heap", NULL);
+    HG_VERIFY(pools == check->pools, "heaps: wrong number of pools", NULL);
+    HG_VERIFY(in_rings == check->used_pools, "heaps: a used pool is in no ring",
+              NULL);
 }
 
 void heap_check(void)
 {
     if (!heap_start())
         return;
-    uint32_t pools[2] = {0, 0};
+    struct check check = {0, 0};
     locks_take();
     arenas_check();
-    pools_walk(check_pool, pools);
-    check_heaps(pools);
+    pools_walk(check_pool, &check);
+    check_heaps(&check);
     huge_check();
     locks_release();
     struct heap_census c;
