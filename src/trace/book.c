@@ -90,8 +90,8 @@ static void settle(const struct ledger_away *entry)
         header->peak_bytes = header->live_bytes;
     if (entry->freed_blocks == 0)
         return;
-    if (header->live_bytes == header->peak_bytes && ++header->epoch == 0)
-        book_restart_epochs();
+    if (header->live_bytes == header->peak_bytes)
+        header->epoch++;
     for (int i = 0; i < 2; i++) {
         counters_touch(of[i], header->epoch);
         of[i]->freed_bytes += entry->freed_bytes;

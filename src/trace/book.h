@@ -41,7 +41,7 @@ static inline uint32_t tag_node(uint32_t tag)
  *     nodes == NULL     iff this process keeps no accounts: it has not begun, or
  *                       it is a child that has not noticed yet, or they are closed
  *
- * and the same goes for the adapter's `top_frame`: a child's first allocation
+ * and the same goes for the adapter's keys: a child's first allocation
  * and its first free take the slow path, which starts the child's own ledger or
  * none.
  */
@@ -50,19 +50,35 @@ struct book {
     struct ledger_header *header;
 
     /* The adapter's: the innermost frame seen last, its instruction, their node. */
-    void *top_frame; /* NULL leads to the slow path, whatever the frame */
+    uintptr_t top_key; /* book_key() of the frame; 0 leads to the slow path */
     uintptr_t top_ip;
     uint32_t top_node;
     uint32_t top_parent;       /* the node of its caller */
-    void *state;               /* the thread state seen last; NULL: slow path */
+    uintptr_t state_key;       /* book_key() of the thread state seen last */
     struct frame_stack *stack; /* what is remembered of that thread */
     uint32_t base_node;        /* the node of that thread */
 } __attribute__((aligned(4096)));
 
 extern struct book book HG_HIDDEN;
 
-/* The epoch counter went round: let no counter's old epoch equal a new one. */
+/* Never 0, so that a key that was wiped equals nobody's, not even that of NULL. */
+static inline uintptr_t book_key(const void *address)
+{
+    return (uintptr_t)address + 1;
+}
+
+/* Let no counter's old epoch equal a new one, before the epoch goes round. */
 void book_restart_epochs(void) HG_COLD;
+
+/*
+ * To be called under the lock on the slow path of every pool that is taken.  Each
+ * epoch needs a new maximum, and no 2^31 of them fit in the pools between two calls.
+ */
+static inline void book_watch_epochs(void)
+{
+    if (HG_UNLIKELY(book.header->epoch >= 1u << 31))
+        book_restart_epochs();
+}
 
 HG_ALWAYS_INLINE void counters_touch(struct ledger_counters *counters, uint32_t epoch)
 {
@@ -71,6 +87,8 @@ HG_ALWAYS_INLINE void counters_touch(struct ledger_counters *counters, uint32_t 
         counters->peak_bytes = counters->allocated_bytes - counters->freed_bytes;
         counters->peak_blocks = blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)blocks;
         counters->epoch = epoch;
+        /* Keep nothing in registers across this branch: the usual way has none to spare. */
+        __asm__ volatile("" ::: "memory");
     }
 }
 
@@ -108,16 +126,16 @@ HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain, s
 HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain, size_t bytes)
 {
     struct ledger_header *header = book.header;
-    uint64_t live = header->live_bytes;
 
     /* The total leaves its maximum: what the counters hold now is the peak. */
-    if (HG_UNLIKELY(live == header->peak_bytes) && HG_UNLIKELY(++header->epoch == 0))
-        book_restart_epochs();
-    uint32_t epoch = header->epoch;
-    counters_freed(&book.nodes[node].counters, epoch, bytes);
+    if (HG_UNLIKELY(header->live_bytes == header->peak_bytes)) {
+        header->epoch++;
+        __asm__ volatile("" ::: "memory"); /* as in counters_touch() */
+    }
+    counters_freed(&book.nodes[node].counters, header->epoch, bytes);
     if (domain != LEDGER_OBJ)
-        counters_freed(&header->domain[domain], epoch, bytes);
-    header->live_bytes = live - bytes;
+        counters_freed(&header->domain[domain], header->epoch, bytes);
+    header->live_bytes -= bytes;
 }
 
 /*

@@ -103,18 +103,6 @@ static uint32_t line_node(const struct py_layout *l, void *frame)
     return node;
 }
 
-uint32_t frames_miss(uint32_t parent, void *frame, uintptr_t ip)
-{
-    const struct py_layout *l = python.layout;
-
-    if (session.config.mode == LEDGER_MODE_LINES)
-        return line_node(l, frame);
-    uint32_t node = node_of(l, parent, frame, ip);
-    book.top_ip = ip;
-    book.top_node = node;
-    return node;
-}
-
 /* ------------------------------------------------------------- remembered stacks */
 
 static struct frame_stack **bucket_of(const void *state)
@@ -186,8 +174,7 @@ static void drop_stack(const void *state)
     unused = stack;
     if (book.stack == stack) {
         book.stack = NULL;
-        book.state = NULL;
-        book.top_frame = NULL;
+        frames_force_slow();
     }
 }
 
@@ -201,8 +188,8 @@ static void forget_stacks(void)
 
 void frames_force_slow(void)
 {
-    book.top_frame = NULL;
-    book.state = NULL;
+    book.top_key = 0;
+    book.state_key = 0;
 }
 
 /* The lock has passed to another thread, or this one has another state. */
@@ -223,9 +210,9 @@ static bool switch_state(const struct py_layout *l, void *state)
         stack->depth = 0;
     }
     book.stack = stack;
-    book.state = state;
+    book.state_key = book_key(state);
     book.base_node = base;
-    book.top_frame = NULL;
+    book.top_key = 0;
     book.top_ip = 0;
     return true;
 }
@@ -323,7 +310,7 @@ static uint32_t set_top(struct frame_stack *stack)
 {
     const struct frame_entry *top = &stack->entries[stack->depth - 1];
 
-    book.top_frame = top->frame;
+    book.top_key = book_key(top->frame);
     book.top_ip = top->ip;
     book.top_node = top->node;
     book.top_parent = parent_node(stack, stack->depth - 1);
@@ -419,12 +406,13 @@ uint32_t frames_slow(void *state, void *frame)
     if (state == NULL)
         return threads_node_unlocked();
     struct frame_stack *stack = book.stack;
-    if (book.state == state && book.top_frame != NULL && stack->depth > 0) {
+    if (book.state_key == book_key(state) && book.top_key != 0 && stack->depth > 0) {
         /* The book was ahead of the stack. */
         stack->entries[stack->depth - 1].ip = book.top_ip;
         stack->entries[stack->depth - 1].node = book.top_node;
     }
-    if (book.state != state) {
+    book_watch_epochs();
+    if (book.state_key != book_key(state)) {
         if (!switch_state(l, state)) {
             session.ledger.header->lost.frames_too_deep++;
             return LEDGER_NOT_RECORDED;
@@ -434,12 +422,17 @@ uint32_t frames_slow(void *state, void *frame)
     while (frame != NULL && frame_is_shim(l, frame))
         frame = frame_previous(l, frame);
     if (frame == NULL) {
-        book.top_frame = NULL;
+        book.top_key = 0;
         observer_no_frame();
         return book.nodes != NULL ? book.base_node : LEDGER_NO_NODE;
     }
     if (session.config.mode == LEDGER_MODE_LINES)
         return line_node(l, frame);
+    if (book.top_key == book_key(frame) && frame_is_marked(l, frame)) {
+        /* Only the instruction is new, and was not where the fast path looks. */
+        refresh(l, stack, stack->depth - 1);
+        return set_top(stack);
+    }
     if (same_callers(l, stack, frame)) {
         refresh(l, stack, stack->depth - 1);
         return set_top(stack);
@@ -475,15 +468,13 @@ void frames_block_died_away(void)
 {
     /* Races with the lock's holder are harmless: what it stores in between it has just
        looked up, and if we overwrite that it looks it up once more. */
-    __atomic_store_n(&book.top_frame, NULL, __ATOMIC_RELAXED);
-    __atomic_store_n(&book.state, NULL, __ATOMIC_RELAXED);
+    __atomic_store_n(&book.top_key, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&book.state_key, 0, __ATOMIC_RELAXED);
 }
 
 void frames_forked(void)
 {
-    book.state = NULL;
     book.stack = NULL;
-    book.top_frame = NULL;
     forget_stacks();
 }
 

@@ -125,10 +125,6 @@ HG_ALWAYS_INLINE void *current_frame(const struct py_layout *l, const void *stat
  */
 uint32_t frames_slow(void *state, void *frame) HG_NOINLINE;
 
-/* The same for the instruction `ip` of the innermost frame, which has moved on and
-   is not in the cache. */
-uint32_t frames_miss(uint32_t parent, void *frame, uintptr_t ip) HG_NOINLINE;
-
 /* Where frames cannot be read: the thread's own node. */
 uint32_t frames_blind(void) HG_NOINLINE;
 
@@ -141,46 +137,51 @@ void frames_force_slow(void);
 /* Compare with a walk of all frames, and abort if they differ: -Dcheck=deep. */
 void frames_check(void *state, void *frame, uint32_t node);
 
-/* The node of the next instruction of a frame whose callers stand where they stood. */
-HG_ALWAYS_INLINE uint32_t frames_moved(void *frame, uint32_t parent, uintptr_t ip)
+/*
+ * The usual case: the frame that allocated last allocates again.  LEDGER_NO_NODE: ask
+ * frames_slow().  Calls nothing, so that the functions around it need no stack frame.
+ */
+HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l, enum ledger_mode mode)
 {
-    struct node_cache_entry *set = node_cache_set(parent, ip);
-
-    if (HG_UNLIKELY(set[0].ip != ip || set[0].parent != parent))
-        return frames_miss(parent, frame, ip);
-    book.top_ip = ip;
-    book.top_node = set[0].node;
-    return set[0].node;
-}
-
-HG_ALWAYS_INLINE uint32_t frames_node(const struct py_layout *l, enum ledger_mode mode,
-                                      void *state)
-{
+    void *state = current_state(l);
     if (HG_UNLIKELY(state == NULL))
-        return frames_slow(NULL, NULL);
+        return LEDGER_NO_NODE;
     void *frame = current_frame(l, state);
-    uint32_t node;
+    uint32_t parent;
 
     if (mode == LEDGER_MODE_STACKS) {
-        if (HG_LIKELY(frame == book.top_frame && frame != NULL &&
-                      frame_is_marked(l, frame))) {
-            uintptr_t ip = frame_ip(l, frame);
-            node = HG_LIKELY(ip == book.top_ip)
-                       ? book.top_node
-                       : frames_moved(frame, book.top_parent, ip);
-        } else {
-            node = frames_slow(state, frame);
-        }
+        if (HG_UNLIKELY(book_key(frame) != book.top_key) || !frame_is_marked(l, frame))
+            return LEDGER_NO_NODE;
+        parent = book.top_parent;
     } else {
-        if (HG_LIKELY(state == book.state && frame != NULL &&
-                      !frame_is_shim(l, frame))) {
-            uintptr_t ip = frame_ip(l, frame);
-            node = ip == book.top_ip ? book.top_node
-                                     : frames_moved(frame, book.base_node, ip);
-        } else {
-            node = frames_slow(state, frame);
-        }
+        if (HG_UNLIKELY(book_key(state) != book.state_key) || frame == NULL ||
+            frame_is_shim(l, frame))
+            return LEDGER_NO_NODE;
+        parent = book.base_node;
     }
+    uintptr_t ip = frame_ip(l, frame);
+    uint32_t node = book.top_node;
+    if (ip != book.top_ip) {
+        const struct node_cache_entry *set = node_cache_set(parent, ip);
+        if (HG_UNLIKELY(set[0].ip != ip || set[0].parent != parent))
+            return LEDGER_NO_NODE;
+        node = set[0].node;
+        book.top_ip = ip;
+        book.top_node = node;
+    }
+#if HG_CHECK >= 2
+    frames_check(state, frame, node);
+#endif
+    return node;
+}
+
+/* The same for whoever is on a slow path already. */
+static inline uint32_t frames_node(void)
+{
+    const struct py_layout *l = python.layout;
+    void *state = current_state(l);
+    void *frame = state != NULL ? current_frame(l, state) : NULL;
+    uint32_t node = frames_slow(state, frame);
 #if HG_CHECK >= 2
     frames_check(state, frame, node);
 #endif
@@ -205,12 +206,16 @@ bool frames_lock_is_mine_slow(void *state) HG_COLD;
 extern __thread void *frames_my_state
     __attribute__((tls_model("initial-exec"))) HG_HIDDEN;
 
+/* False: ask frames_lock_is_mine(). */
+HG_ALWAYS_INLINE bool frames_lock_is_mine_fast(const struct py_layout *l, void *state)
+{
+    return state != NULL && (!l->state_in_runtime || state == frames_my_state);
+}
+
 HG_ALWAYS_INLINE bool frames_lock_is_mine(const struct py_layout *l, void *state)
 {
-    if (!l->state_in_runtime)
-        return state != NULL;
-    return HG_LIKELY(state == frames_my_state && state != NULL) ||
-           (state != NULL && frames_lock_is_mine_slow(state));
+    return frames_lock_is_mine_fast(l, state) ||
+           (l->state_in_runtime && state != NULL && frames_lock_is_mine_slow(state));
 }
 
 #endif

@@ -67,10 +67,12 @@ static void record(struct owner owner, enum ledger_domain domain, const struct p
     *place->tag = tag_of(owner.node, slack);
     if (owner.node == LEDGER_NO_NODE)
         return;
-    if (owner.away)
+    if (owner.away) {
         book_away(owner.node, false, bytes);
-    else
+    } else {
+        book_watch_epochs();
         book_allocated(owner.node, domain, bytes);
+    }
 }
 
 static size_t requested_bytes(const struct place *place)
@@ -120,6 +122,8 @@ static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
 {
     struct place place;
 
+    if (block == NULL)
+        return;
     if (book.nodes == NULL && !away)
         session_awake();
     if (!heap_find(block, &place)) {
@@ -187,37 +191,64 @@ static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain, vo
 
 /* ------------------------------------------------------------------------- traced */
 
-HG_ALWAYS_INLINE struct owner traced_owner(const struct py_layout *l,
-                                           enum ledger_mode mode, enum py_domain domain)
-{
-    void *state = current_state(l);
+/*
+ * The fast paths are leaves: whatever is not usual they leave, by a tail call, to a
+ * function that begins anew.  So they need no stack frame and save no register.
+ */
 
-    if (domain == PY_RAW && HG_UNLIKELY(!frames_lock_is_mine(l, state))) {
-        if (book.nodes == NULL)
-            return (struct owner){.node = LEDGER_NO_NODE, .away = true};
-        return (struct owner){.node = threads_node_unlocked(), .away = true};
+static struct owner traced_owner(enum py_domain domain)
+{
+    if (domain == PY_RAW &&
+        !frames_lock_is_mine(python.layout, current_state(python.layout))) {
+        uint32_t node = book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
+        return (struct owner){.node = node, .away = true};
     }
-    return (struct owner){.node = frames_node(l, mode, state)};
+    return (struct owner){.node = frames_node()};
+}
+
+static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
+{
+    struct owner owner = traced_owner(domain);
+
+    if (bytes <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away) {
+        unsigned class = heap_small_class(bytes);
+        struct pool *pool;
+        void *block = heap_alloc_fast(class, &pool);
+        if (block != NULL) {
+            pool->tags[heap_block_index(pool, block)] =
+                tag_of(owner.node, heap_small_bytes(class) - bytes);
+            book_allocated(owner.node, ledger_domains[domain], bytes);
+            return block;
+        }
+    }
+    return allocate_slow(owner, ledger_domains[domain], bytes, false);
 }
 
 HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l, enum ledger_mode mode,
                                      enum py_domain domain, size_t bytes)
 {
     size_t n = at_least_one(bytes);
-    struct owner owner = traced_owner(l, mode, domain);
 
-    if (HG_LIKELY(n <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away)) {
-        unsigned class = heap_small_class(n);
-        struct pool *pool;
-        void *block = heap_alloc_fast(class, &pool);
-        if (HG_LIKELY(block != NULL)) {
-            uint32_t index = heap_block_index(pool, block);
-            pool->tags[index] = tag_of(owner.node, heap_small_bytes(class) - n);
-            book_allocated(owner.node, ledger_domains[domain], n);
-            return block;
-        }
-    }
-    return allocate_slow(owner, ledger_domains[domain], n, false);
+    if (HG_UNLIKELY(n > SMALL_MAX) ||
+        (domain == PY_RAW && !frames_lock_is_mine_fast(l, current_state(l))))
+        return traced_malloc_slow(domain, n);
+    uint32_t node = frames_fast(l, mode);
+    if (HG_UNLIKELY(node == LEDGER_NO_NODE))
+        return traced_malloc_slow(domain, n);
+    unsigned class = heap_small_class(n);
+    struct pool *pool;
+    void *block = heap_alloc_fast(class, &pool);
+    if (HG_UNLIKELY(block == NULL))
+        return traced_malloc_slow(domain, n);
+    pool->tags[heap_block_index(pool, block)] =
+        tag_of(node, heap_small_bytes(class) - n);
+    book_allocated(node, ledger_domains[domain], n);
+    return block;
+}
+
+static HG_NOINLINE void *traced_calloc_large(enum py_domain domain, size_t bytes)
+{
+    return allocate_slow(traced_owner(domain), ledger_domains[domain], bytes, true);
 }
 
 HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l, enum ledger_mode mode,
@@ -227,12 +258,18 @@ HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l, enum ledger_mode
 
     if (!multiply(count, bytes, &product))
         return NULL;
-    if (product <= SMALL_MAX) {
-        void *block = traced_malloc(l, mode, domain, product);
-        return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
-    }
-    return allocate_slow(traced_owner(l, mode, domain), ledger_domains[domain], product,
-                         true);
+    if (product > SMALL_MAX)
+        return traced_calloc_large(domain, product);
+    void *block = traced_malloc(l, mode, domain, product);
+    return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
+}
+
+static HG_NOINLINE void traced_free_slow(enum py_domain domain, void *block)
+{
+    const struct py_layout *l = python.layout;
+
+    free_slow(domain == PY_RAW && !frames_lock_is_mine(l, current_state(l)), domain,
+              block);
 }
 
 HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain domain,
@@ -240,48 +277,50 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
 {
     size_t offset;
 
-    if (HG_UNLIKELY(block == NULL))
-        return;
-    if (domain == PY_RAW && HG_UNLIKELY(!frames_lock_is_mine(l, current_state(l)))) {
-        free_slow(true, domain, block);
-        return;
-    }
+    /* NULL is in no pool. */
     struct pool *pool = heap_fast_pool(block, &offset);
-    if (HG_UNLIKELY(pool == NULL || book.nodes == NULL)) {
-        free_slow(false, domain, block);
+    if (HG_UNLIKELY(pool == NULL || book.nodes == NULL) ||
+        (domain == PY_RAW && !frames_lock_is_mine_fast(l, current_state(l)))) {
+        traced_free_slow(domain, block);
         return;
     }
     uint32_t tag = pool->tags[heap_block_index(pool, block)];
-    if (HG_UNLIKELY(tag & TAG_WATCHED))
-        frames_block_died(block);
+    if (HG_UNLIKELY(tag & TAG_WATCHED)) {
+        traced_free_slow(domain, block);
+        return;
+    }
     book_freed(tag_node(tag), ledger_domains[domain],
                heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK));
     heap_free_fast(pool, block);
+}
+
+static HG_NOINLINE void *traced_resize(enum py_domain domain, void *block, size_t bytes)
+{
+    return resize(traced_owner(domain), domain, block, bytes);
 }
 
 HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mode mode,
                                       enum py_domain domain, void *block, size_t bytes)
 {
     size_t offset;
+    size_t n = at_least_one(bytes);
 
     if (block == NULL)
         return traced_malloc(l, mode, domain, bytes);
-    struct owner owner = traced_owner(l, mode, domain);
-    size_t n = at_least_one(bytes);
     struct pool *pool = heap_fast_pool(block, &offset);
-    if (HG_UNLIKELY(pool == NULL || owner.away || owner.node == LEDGER_NO_NODE))
-        return resize(owner, domain, block, n);
+    if (domain == PY_RAW || pool == NULL || n > SMALL_MAX ||
+        heap_small_class(n) != pool->class)
+        return traced_resize(domain, block, n);
+    /* The block stays; it belongs to whoever resized it now. */
+    uint32_t node = frames_fast(l, mode);
     uint32_t *tag = &pool->tags[heap_block_index(pool, block)];
-    unsigned class = pool->class;
-    size_t old_bytes = heap_small_bytes(class) - (*tag & TAG_SLACK_MASK);
-    if (n <= SMALL_MAX && heap_small_class(n) == class) {
-        uint32_t watched = *tag & TAG_WATCHED;
-        book_freed(tag_node(*tag), ledger_domains[domain], old_bytes);
-        *tag = tag_of(owner.node, heap_small_bytes(class) - n) | watched;
-        book_allocated(owner.node, ledger_domains[domain], n);
-        return block;
-    }
-    return resize(owner, domain, block, n);
+    if (HG_UNLIKELY(node == LEDGER_NO_NODE || (*tag & TAG_WATCHED)))
+        return traced_resize(domain, block, n);
+    size_t usable = heap_small_bytes(pool->class);
+    book_freed(tag_node(*tag), ledger_domains[domain], usable - (*tag & TAG_SLACK_MASK));
+    *tag = tag_of(node, usable - n);
+    book_allocated(node, ledger_domains[domain], n);
+    return block;
 }
 
 /* ----------------------------------------------------------------------- untraced */
@@ -331,8 +370,6 @@ HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
 {
     size_t offset;
 
-    if (HG_UNLIKELY(block == NULL))
-        return;
     struct pool *pool = heap_fast_pool(block, &offset);
     if (HG_LIKELY(pool != NULL))
         heap_free_fast(pool, block);
@@ -456,8 +493,7 @@ static struct owner blind_owner(enum py_domain domain)
     static void blind_free_##domain(void *context, void *block)                           \
     {                                                                                     \
         (void)context;                                                                    \
-        if (block != NULL)                                                                \
-            free_slow(domain == PY_RAW && blind_owner(domain).away, domain, block);       \
+        free_slow(domain == PY_RAW && blind_owner(domain).away, domain, block);          \
     }
 
 BLIND(PY_RAW)
