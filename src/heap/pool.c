@@ -175,7 +175,10 @@ void heap_retire_empty(struct thread_heap *heap)
 
 void pool_set_used(struct thread_heap *heap, struct pool *pool)
 {
+    struct pool *head = heap->pool[pool->class];
     ring_insert_first(heap, pool);
+    if (head != &pool_exhausted && head->free != NULL)
+        heap->pool[pool->class] = head;
     set_state(pool, POOL_USED);
     set_fast(pool, heap);
 }
