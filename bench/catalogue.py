@@ -11,8 +11,8 @@ class Program:
     """A program under programs/, and how much of it to run.
 
     `size` makes it run for a second or so. Instructions are counted twice, with `small` and
-    with `large`, and subtracted: what remains is the work without the start. `mean` tells
-    whether it belongs to the geometric mean. `needs` is what Debian's python3 must import.
+    with `large`, and subtracted: what remains is the work without the start; [] and they are
+    not. `mean` tells whether it belongs to the geometric mean. `needs` is what Debian's python3 must import.
     """
     name: str
     file: str
@@ -50,6 +50,7 @@ PROGRAMS = [
     Program("deep 5", "deep.py", [2_500_000, 5], [6_000, 5], [46_000, 5], mean=False),
     Program("deep 20", "deep.py", [2_500_000, 20], [6_000, 20], [46_000, 20], mean=False),
     Program("deep 100", "deep.py", [2_500_000, 100], [6_000, 100], [46_000, 100], mean=False),
+    Program("start", "start.py", [0], [], [], mean=False),
     Program("rebuild", "rebuild.py", [70], [1], [3], mean=False),
     Program("calls", "calls.py", [5_000_000], [10_000], [60_000], mean=False),
 ]

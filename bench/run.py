@@ -68,7 +68,7 @@ def count_all(runner, programs, variants):
     if not counter:
         print("bench: neither perf nor valgrind can count instructions here", file=sys.stderr)
         return {}
-    pairs = [(program, variant) for program in programs for variant in variants]
+    pairs = [(program, variant) for program in programs for variant in variants if program.large]
     counts = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = {pool.submit(runner.count, counter, v, p): (p.name, v.name) for p, v in pairs}
@@ -106,11 +106,11 @@ def bench(python, args, programs, variants):
     }
     if beside:
         result["figures"] = beside
-    if ("calls", "stock") in samples:
+    if ("calls", "stock") in samples and ("start", "stock") in samples:
         calls = next(p for p in mine if p.name == "calls").size[0] * share
         calls *= catalogue.CALLS_A_ROUND
-        result["ns_a_call"] = {name: figures["cpu"] / calls * 1e9
-                               for name, figures in medians["calls"].items()}
+        result["ns_a_call"] = {name: (taken["cpu"] - medians["start"][name]["cpu"]) / calls * 1e9
+                               for name, taken in medians["calls"].items()}
     return result
 
 
