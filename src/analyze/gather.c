@@ -180,7 +180,8 @@ static hg_status count_up(struct process *process,
     if (options->table != NULL)
         status = table_add(options->table, options->side, copy, &accounts);
     accounts_drop(&accounts);
-    ledger_copy_drop_accounts(copy);
+    if (!options->keep_accounts)
+        ledger_copy_drop_accounts(copy);
     return status == HG_OK ? HG_OK : fail_memory(fault);
 }
 

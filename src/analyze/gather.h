@@ -11,7 +11,7 @@
 /* One process, or one of the programs that it was before an exec. */
 struct process {
     char *path;               /* of its ledger */
-    struct ledger_copy *copy; /* without accounts: those are in the table */
+    struct ledger_copy *copy; /* without accounts, unless they were to be kept */
     enum fate fate;
     struct measure sum;      /* of its accounts; zero if they were not asked for */
     struct amount inherited; /* from its parent, held and not in `sum` */
@@ -36,6 +36,7 @@ struct gather_options {
     unsigned parts;      /* an or of enum ledger_part */
     struct table *table; /* to add the accounts to, or NULL */
     enum table_side side;
+    bool keep_accounts; /* in the copies too: for a snapshot */
 };
 
 /*

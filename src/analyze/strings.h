@@ -6,8 +6,9 @@
 #include "base/base.h"
 #include "base/slice.h"
 
-#define STRINGS_NONE UINT32_MAX /* the id of no text at all: not of the empty one  \
-                                 */
+#define STRINGS_NONE                                                               \
+    UINT32_MAX /* the id of no text at all: not of the empty one                   \
+                */
 
 struct strings; /* one owner, one thread */
 

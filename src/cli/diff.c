@@ -1,7 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* diff.c - `heapglass diff`: what grew between two moments. */
+#include "report/diff.h"
+
+#include "analyze/growth.h"
 #include "cli/command.h"
+#include "cli/options.h"
+#include "cli/subject.h"
+#include "report/page.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: heapglass diff A B [options]\n"
+    "\n"
+    "Show what is live in B and was not in A, and the other way round.  A and B "
+    "are\n"
+    "ledgers, snapshots or the ids of running programs.  Of a program that has "
+    "ended,\n"
+    "live is what was held when its interpreter began to finalize.\n"
+    "\n"
+    "  --by WHAT      line (default), function, file or stack\n"
+    "  --top N        rows to show; \"all\" for all (default: 20)\n"
+    "  --json         all rows, for programs: see docs/json.md\n"
+    "  --no-children  these processes alone\n"
+    "  --help         this text\n";
+
+struct options {
+    const char *names[TABLE_SIDES];
+    enum table_by by;
+    bool json;
+    bool children;
+    uint64_t top;
+};
+
+enum { OPT_BY = 256, OPT_TOP, OPT_JSON, OPT_ALONE };
+
+static const struct option longs[] = {
+    {"by", required_argument, NULL, OPT_BY},
+    {"top", required_argument, NULL, OPT_TOP},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"no-children", no_argument, NULL, OPT_ALONE},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+        switch (option) {
+        case OPT_BY:
+            if (!parse_by(argv[0], optarg, BY_STACK, &options->by))
+                return MISUSED;
+            break;
+        case OPT_TOP:
+            if (!parse_count(argv[0], "--top", optarg, &options->top))
+                return MISUSED;
+            break;
+        case OPT_JSON:
+            options->json = true;
+            break;
+        case OPT_ALONE:
+            options->children = false;
+            break;
+        case 'h':
+            return show_help(help);
+        default:
+            say_bad_option(argv, option);
+            return MISUSED;
+        }
+    }
+    if (argc - optind != TABLE_SIDES) {
+        say(argv[0], "name two moments, A and B; see \"heapglass diff --help\"");
+        return MISUSED;
+    }
+    for (int side = 0; side < TABLE_SIDES; side++)
+        options->names[side] = argv[optind + side];
+    return -1;
+}
+
+static bool gather_side(const struct options *options, enum table_side side,
+                        struct table *table, struct gathering *out)
+{
+    const struct gather_options how = {
+        .children = options->children,
+        .parts = LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE,
+        .table = table,
+        .side = side,
+    };
+    if (!subject_gather_accounts(options->names[side], &how, out))
+        return false;
+    if (out->processes[0].copy->header.mode != LEDGER_MODE_UNTRACED)
+        return true;
+    say(out->processes[0].path,
+        "was run with --untraced, so nobody knows who held what; "
+        "run it without");
+    gathering_drop(out);
+    return false;
+}
+
+static bool show(const struct options *options, const struct table *table,
+                 const struct gathering *a, const struct gathering *b)
+{
+    struct diff diff = {.sides = {a, b}, .table = table, .top = options->top};
+    struct table_row *rows = growth_rows(table, &diff.count);
+    if (rows == NULL) {
+        say("memory", "there is none left");
+        return false;
+    }
+    diff.rows = rows;
+    if (options->json)
+        diff_json(stdout, &diff);
+    else
+        diff_text(stdout, &diff, page_wants_colour(stdout));
+    free(rows);
+    return finish_output();
+}
+
 int command_diff(int argc, char **argv)
 {
-    (void)argc;
-    say(argv[0], "comes with the next commit");
-    return COULD_NOT;
+    struct options options = {.children = true, .top = 20};
+    struct gathering a;
+    struct gathering b;
+    int status = parse(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    struct table *table = table_new(options.by);
+    if (table == NULL) {
+        say("memory", "there is none left");
+        return COULD_NOT;
+    }
+    status = COULD_NOT;
+    if (gather_side(&options, SIDE_A, table, &a)) {
+        if (gather_side(&options, SIDE_B, table, &b)) {
+            if (show(&options, table, &a, &b))
+                status = DONE;
+            gathering_drop(&b);
+        }
+        gathering_drop(&a);
+    }
+    table_free(table);
+    return status;
 }

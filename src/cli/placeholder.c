@@ -4,6 +4,7 @@
 
 #include "base/process.h"
 #include "cli/command.h"
+#include "cli/replace.h"
 #include "cli/store.h"
 #include "ledger/family.h"
 #include "ledger/fate.h"
@@ -97,38 +98,6 @@ static bool make_absolute(const char *name, char path[PATH_MAX])
     return true;
 }
 
-/* May what lies at `path` go?  Only a ledger whose process has ended. */
-static bool may_replace(const char *path)
-{
-    struct ledger_copy *copy;
-    struct ledger_fault fault;
-    struct stat st;
-    if (lstat(path, &st) != 0)
-        return true; /* nothing there, or open() will tell */
-    if (S_ISLNK(st.st_mode)) {
-        say(path, "is a symbolic link; name the file itself");
-        return false;
-    }
-    hg_status status = ledger_copy_read(path, 0, &copy, &fault);
-    if (status == HG_EVERSION)
-        return true;
-    if (status != HG_OK) {
-        say(path, "%s, and only a ledger is overwritten; name another file with -o",
-            status == HG_ECORRUPT ? "is there and is no sound ledger" : fault.what);
-        return false;
-    }
-    bool alive =
-        ledger_is_alive(&copy->header) && copy->header.state != LEDGER_SNAPSHOT;
-    int pid = copy->header.pid;
-    ledger_copy_free(copy);
-    if (alive)
-        say(path,
-            "is the ledger of process %d, which is running; name another file "
-            "with -o",
-            pid);
-    return !alive;
-}
-
 /* Children of an earlier run go with its FILE; those that still run keep theirs. */
 static void remove_old_family(const char *path)
 {
@@ -190,7 +159,7 @@ static const char *remedy_for(int error)
 bool placeholder_make(const char *name, char path[PATH_MAX])
 {
     bool found = name != NULL ? make_absolute(name, path) : name_in_store(path);
-    if (!found || !may_replace(path) || !fits_file_limit(path))
+    if (!found || !replace_may_go(path) || !fits_file_limit(path))
         return false;
     remove_old_family(path);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);

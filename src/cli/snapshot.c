@@ -1,7 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* snapshot.c - `heapglass snapshot`: keeps the accounts of this moment. */
+#include "ledger/snapshot.h"
+
 #include "cli/command.h"
+#include "cli/replace.h"
+#include "cli/subject.h"
+#include "report/facts.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: heapglass snapshot [FILE|PID] -o FILE\n"
+    "\n"
+    "Keep the accounts that a program has at this moment, packed into a file of "
+    "their\n"
+    "own, for \"heapglass diff\" and all other commands.  Of one process; without "
+    "a name,\n"
+    "of the newest ledger.  The program does not notice.\n"
+    "\n"
+    "  -o FILE  where it goes; only a ledger is overwritten\n"
+    "  --help   this text\n";
+
+static const struct option longs[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct options {
+    const char *name;
+    const char *output;
+};
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, ":o:h", longs, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            options->output = optarg;
+            break;
+        case 'h':
+            return show_help(help);
+        default:
+            say_bad_option(argv, option);
+            return MISUSED;
+        }
+    }
+    if (argc - optind > 1) {
+        say(argv[0], "one ledger at a time; see \"heapglass snapshot --help\"");
+        return MISUSED;
+    }
+    if (options->output == NULL) {
+        say(argv[0], "say where it goes, with -o FILE");
+        return MISUSED;
+    }
+    options->name = argv[optind];
+    return -1;
+}
+
+static bool write_snapshot(const struct process *process, const char *path)
+{
+    struct replacement replacement;
+    bool lives = fate_is_open(process->fate);
+    if (!replace_may_go(path) || !replace_open(&replacement, path))
+        return false;
+    if (ledger_snapshot_write(process->copy, lives ? facts_duration_ns(process) : 0,
+                              replacement.fd) == HG_OK)
+        return replace_commit(&replacement);
+    say(path, "cannot be written: %s; name another file with -o", strerror(errno));
+    replace_abandon(&replacement);
+    return false;
+}
+
 int command_snapshot(int argc, char **argv)
 {
-    (void)argc;
-    say(argv[0], "comes with the next commit");
-    return COULD_NOT;
+    struct options options = {NULL, NULL};
+    struct gathering one;
+    const struct gather_options how = {
+        .parts = LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE,
+        .keep_accounts = true,
+    };
+    int status = parse(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    if (!subject_gather_accounts(options.name, &how, &one))
+        return COULD_NOT;
+    status = write_snapshot(&one.processes[0], options.output) ? DONE : COULD_NOT;
+    gathering_drop(&one);
+    return status;
 }

@@ -80,25 +80,34 @@ static bool ends_with_suffix(const char *name, size_t bytes)
     return bytes > suffix && memcmp(name + bytes - suffix, SUFFIX, suffix) == 0;
 }
 
-static hg_status add_file(struct store_files *files, const char *folder,
-                          const char *name, size_t bytes)
+hg_status store_files_add(struct store_files *files, const char *path)
+{
+    for (size_t i = 0; i < files->count; i++)
+        if (strcmp(files->paths[i], path) == 0)
+            return HG_OK;
+    char **paths = realloc(files->paths, (files->count + 1) * sizeof *paths);
+    if (paths == NULL)
+        return HG_ENOMEM;
+    files->paths = paths;
+    paths[files->count] = strdup(path);
+    if (paths[files->count] == NULL)
+        return HG_ENOMEM;
+    files->count++;
+    return HG_OK;
+}
+
+static hg_status add_name(struct store_files *files, const char *folder,
+                          const char *name)
 {
     char *path;
-    if (asprintf(&path, "%s/%.*s", folder, (int)bytes, name) < 0)
+    size_t stem = family_stem_bytes(name);
+    if (!ends_with_suffix(name, stem))
+        return HG_OK;
+    if (asprintf(&path, "%s/%.*s", folder, (int)stem, name) < 0)
         return HG_ENOMEM;
-    for (size_t i = 0; i < files->count; i++)
-        if (strcmp(files->paths[i], path) == 0) {
-            free(path);
-            return HG_OK;
-        }
-    char **paths = realloc(files->paths, (files->count + 1) * sizeof *paths);
-    if (paths == NULL) {
-        free(path);
-        return HG_ENOMEM;
-    }
-    files->paths = paths;
-    paths[files->count++] = path;
-    return HG_OK;
+    hg_status status = store_files_add(files, path);
+    free(path);
+    return status;
 }
 
 hg_status store_list(const char *folder, struct store_files *files)
@@ -109,11 +118,8 @@ hg_status store_list(const char *folder, struct store_files *files)
     DIR *dir = opendir(folder);
     if (dir == NULL)
         return HG_EIO;
-    while (status == HG_OK && (entry = readdir(dir)) != NULL) {
-        size_t stem = family_stem_bytes(entry->d_name);
-        if (ends_with_suffix(entry->d_name, stem))
-            status = add_file(&found, folder, entry->d_name, stem);
-    }
+    while (status == HG_OK && (entry = readdir(dir)) != NULL)
+        status = add_name(&found, folder, entry->d_name);
     closedir(dir);
     if (status != HG_OK) {
         store_files_drop(&found);

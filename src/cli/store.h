@@ -33,6 +33,9 @@ struct store_files {
 /* HG_EIO (errno) if the folder cannot be read, ENOENT if there is none; HG_ENOMEM.
  */
 hg_status store_list(const char *folder, struct store_files *files);
+
+/* Add a path, which is copied, unless it is there already.  HG_ENOMEM. */
+hg_status store_files_add(struct store_files *files, const char *path);
 void store_files_drop(struct store_files *files);
 
 /* Remove families that have ended, the oldest first, until all are within the

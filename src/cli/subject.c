@@ -3,14 +3,12 @@
 #include "cli/subject.h"
 
 #include "cli/command.h"
+#include "cli/elsewhere.h"
 #include "cli/store.h"
 #include "ledger/family.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* The best candidate so far, among ledgers that are looked at one by one. */
 struct search {
@@ -63,24 +61,6 @@ static void consider_folder(struct search *search, const char *folder)
     store_files_drop(&files);
 }
 
-/* A running program knows its ledger by its environment, wherever that lies. */
-static void consider_environment(struct search *search)
-{
-    static const char key[] = "HEAPGLASS_LEDGER=";
-    char path[64];
-    char *line = NULL;
-    size_t room = 0;
-    snprintf(path, sizeof path, "/proc/%d/environ", (int)search->pid);
-    FILE *environment = fopen(path, "re");
-    if (environment == NULL)
-        return;
-    while (getdelim(&line, &room, '\0', environment) > 0)
-        if (strncmp(line, key, sizeof key - 1) == 0)
-            consider_family(search, line + sizeof key - 1);
-    free(line);
-    fclose(environment);
-}
-
 static char *find_newest(void)
 {
     struct search search = {0};
@@ -101,7 +81,10 @@ static char *find_newest(void)
 static char *find_pid(const char *name)
 {
     struct search search = {.pid = (int32_t)strtol(name, NULL, 10)};
-    consider_environment(&search);
+    char *file = elsewhere_of(search.pid); /* wherever that is */
+    if (file != NULL)
+        consider_family(&search, file);
+    free(file);
     char *folder = search.path == NULL ? store_folder() : NULL;
     if (folder != NULL)
         consider_folder(&search, folder);

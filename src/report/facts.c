@@ -19,7 +19,7 @@ char *facts_command(const struct ledger_copy *copy)
     while (argv.bytes > 0 && argv.at[argv.bytes - 1] == '\0')
         argv.bytes--;
     for (size_t i = 0; i < argv.bytes; i++)
-        text[i] = argv.at[i] == '\0' ? ' ' : argv.at[i];
+        text[i] = argv.at[i] >= 0 && argv.at[i] < ' ' ? ' ' : argv.at[i];
     text[argv.bytes] = '\0';
     return text;
 }

@@ -23,6 +23,9 @@ void facts_json(struct json *json, const struct gathering *family);
 /* The objects that stand in "processes". */
 void facts_json_process(struct json *json, const struct process *process);
 
+/* The objects that stand in "unread", between '[' and ']'. */
+void facts_json_unread(struct json *json, const struct gathering *family);
+
 /* "ended with exit status 0", "killed", ...: for lines and for narrow columns. */
 void facts_fate(char *into, size_t room, const struct process *process);
 const char *facts_fate_name(enum fate fate); /* of a word or two, as in JSON */
@@ -30,7 +33,7 @@ const char *facts_fate_name(enum fate fate); /* of a word or two, as in JSON */
 /* What all of them could not record. */
 struct ledger_lost facts_lost(const struct gathering *family);
 
-/* argv with spaces between, as a shell might read it; the caller free()s it. */
+/* argv on one line, with spaces between; the caller free()s it; NULL: no memory. */
 char *facts_command(const struct ledger_copy *copy);
 
 /* How long it ran or has been running, as far as the ledger and the clock tell. */

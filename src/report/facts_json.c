@@ -121,6 +121,18 @@ void facts_json_process(struct json *json, const struct process *process)
     json_close(json, '}');
 }
 
+void facts_json_unread(struct json *json, const struct gathering *family)
+{
+    for (size_t i = 0; i < family->unread_count; i++) {
+        json_open(json, '{');
+        json_key(json, "ledger");
+        json_text(json, slice_of(family->unread[i].path));
+        json_key(json, "why");
+        json_text(json, slice_of(family->unread[i].fault.what));
+        json_close(json, '}');
+    }
+}
+
 void facts_json(struct json *json, const struct gathering *family)
 {
     const struct ledger_copy *first = family->processes[0].copy;
@@ -134,13 +146,6 @@ void facts_json(struct json *json, const struct gathering *family)
     json_close(json, ']');
     json_key(json, "unread");
     json_open(json, '[');
-    for (size_t i = 0; i < family->unread_count; i++) {
-        json_open(json, '{');
-        json_key(json, "ledger");
-        json_text(json, slice_of(family->unread[i].path));
-        json_key(json, "why");
-        json_text(json, slice_of(family->unread[i].fault.what));
-        json_close(json, '}');
-    }
+    facts_json_unread(json, family);
     json_close(json, ']');
 }

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-#define LABEL_COLUMNS 9u
+#define LABEL_COLUMNS 10u
 
 static void label(const struct page *page, const char *name)
 {
@@ -113,11 +113,11 @@ static void put_watched(const struct page *page, const struct ledger_copy *copy)
         return;
     }
     const char *what = header->mode == LEDGER_MODE_LINES ? "lines" : "whole stacks";
-    facts_line(page, "watched", "%s; recycled objects: %s%s%.*s%s", what,
-               header->recycled ? "yes" : "no", how.bytes > 0 ? " (" : "",
-               (int)how.bytes, how.at, how.bytes > 0 ? ")" : "");
-    if (stacks.bytes > 0)
-        facts_line(page, "frames", "%.*s", (int)stacks.bytes, stacks.at);
+    facts_line(page, "watched", "%s%s%.*s", what, stacks.bytes > 0 ? ": " : "",
+               (int)stacks.bytes, stacks.at);
+    what = header->recycled ? "recycled objects too" : "not recycled objects";
+    facts_line(page, "", "%s%s%.*s", what, how.bytes > 0 ? ": " : "",
+               (int)how.bytes, how.at);
 }
 
 static void add_loss(FILE *out, uint64_t count, const char *what)
@@ -166,7 +166,7 @@ static void put_inherited(const struct page *page, const struct gathering *famil
     char size[HUMAN_BYTES];
     facts_line(
         page, "inherited",
-        " %s by %zu forked %s; not counted below: only what they got beyond it is",
+        "%s by %zu forked %s; not counted below: only what they got beyond it is",
         human_size(size, sum.bytes), heirs, heirs == 1 ? "child" : "children");
 }
 

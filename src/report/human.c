@@ -37,6 +37,21 @@ const char *human_count(char into[HUMAN_BYTES], uint64_t count)
     return into;
 }
 
+const char *human_short_count(char into[HUMAN_BYTES], uint64_t count)
+{
+    static const char units[] = "MGTPE";
+    if (count < 10000000)
+        return human_count(into, count);
+    double value = (double)count / 1e6;
+    size_t unit = 0;
+    while (value >= 9999.5 && unit + 1 < sizeof units - 1) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(into, HUMAN_BYTES, "%.1f %c", value, units[unit]);
+    return into;
+}
+
 #define SECOND_NS 1000000000u
 
 const char *human_duration(char into[HUMAN_BYTES], uint64_t ns)

@@ -14,6 +14,9 @@ const char *human_size(char into[HUMAN_BYTES], uint64_t bytes);
 /* "1,234,567" */
 const char *human_count(char into[HUMAN_BYTES], uint64_t count);
 
+/* The same up to 9,999,999, then "12.3 M": at most 9 characters. */
+const char *human_short_count(char into[HUMAN_BYTES], uint64_t count);
+
 /* "0.25 s", "12.4 s", "3 min 20 s", "2 h 5 min", "3 d 4 h" */
 const char *human_duration(char into[HUMAN_BYTES], uint64_t ns);
 

@@ -28,11 +28,7 @@ static void put_totals(struct json *json, const struct report *report)
 {
     json_key(json, "totals");
     json_open(json, '{');
-    json_rows_place(json, report->table, NULL);
-    if (table_is_by(report->table) >= BY_STACK) {
-        json_key(json, table_by_name(table_is_by(report->table)));
-        json_null(json);
-    }
+    json_rows_nowhere(json, report->table);
     put_measure(json, table_sum(report->table, SIDE_A));
     json_close(json, '}');
 }

@@ -13,21 +13,18 @@ static void put_string(struct json *json, const struct table *table,
         json_text(json, table_text(table, string));
 }
 
-void json_rows_place(struct json *json, const struct table *table,
-                     const struct place *place)
+static void put_place(struct json *json, const struct table *table,
+                      struct place place)
 {
-    static const struct place nowhere = {STRINGS_NONE, STRINGS_NONE, PLACE_NO_LINE};
-    if (place == NULL)
-        place = &nowhere;
     json_key(json, "file");
-    put_string(json, table, place->file);
+    put_string(json, table, place.file);
     json_key(json, "line");
-    if (place->line == PLACE_NO_LINE)
+    if (place.line == PLACE_NO_LINE)
         json_null(json);
     else
-        json_unsigned(json, place->line);
+        json_unsigned(json, place.line);
     json_key(json, "function");
-    put_string(json, table, place->function);
+    put_string(json, table, place.function);
 }
 
 static void put_stack(struct json *json, const struct table *table, uint32_t number)
@@ -40,7 +37,7 @@ static void put_stack(struct json *json, const struct table *table, uint32_t num
         table_stack(table, number, frames, depth);
     for (size_t i = 0; i < depth && frames != NULL; i++) {
         json_open(json, '{');
-        json_rows_place(json, table, &frames[i]);
+        put_place(json, table, frames[i]);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -72,7 +69,7 @@ static void put_thread(struct json *json, const struct table *table,
 void json_rows_where(struct json *json, const struct table *table,
                      const struct table_row *row)
 {
-    json_rows_place(json, table, &row->place);
+    put_place(json, table, row->place);
     if (table_is_by(table) == BY_STACK)
         put_stack(json, table, row->number);
     if (table_is_by(table) == BY_THREAD)
@@ -80,5 +77,16 @@ void json_rows_where(struct json *json, const struct table *table,
     if (table_is_by(table) == BY_DOMAIN) {
         json_key(json, "domain");
         json_text(json, slice_of(table_domain(table, row->number)));
+    }
+}
+
+void json_rows_nowhere(struct json *json, const struct table *table)
+{
+    enum table_by by = table_is_by(table);
+    put_place(json, table,
+              (struct place){STRINGS_NONE, STRINGS_NONE, PLACE_NO_LINE});
+    if (by == BY_STACK || by == BY_THREAD || by == BY_DOMAIN) {
+        json_key(json, table_by_name(by));
+        json_null(json);
     }
 }

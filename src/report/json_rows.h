@@ -6,13 +6,14 @@
 #include "analyze/table.h"
 #include "report/json.h"
 
-/* "file", "line" and "function" of a place; NULL: all of them null. */
-void json_rows_place(struct json *json, const struct table *table,
-                     const struct place *place);
-
-/* The same for a row, with "stack", "thread" or "domain" if the table is by those.
+/*
+ * "file", "line" and "function" of a row, with "stack", "thread" or "domain" if
+ * the table is by those.
  */
 void json_rows_where(struct json *json, const struct table *table,
                      const struct table_row *row);
+
+/* The same keys, all null: for totals. */
+void json_rows_nowhere(struct json *json, const struct table *table);
 
 #endif

@@ -22,45 +22,64 @@ static struct slice first_folder(struct slice path)
     return (struct slice){path.at, 0};
 }
 
-/* The longest "/folder/name" at the end of `path` that fits; at least "/name" or
- * all. */
+/* The longest "/folders/name" at the end of `path` that fits; at least its "/name".
+ */
 static struct slice last_folders(struct slice path, unsigned columns)
 {
-    struct slice tail = path;
+    struct slice tail = {path.at + path.bytes, 0};
     for (size_t i = path.bytes; i-- > 0;) {
         if (path.at[i] != '/')
             continue;
-        struct slice candidate = slice_after(path, i);
-        if (tail.bytes != path.bytes && page_columns(candidate) > columns)
+        struct slice longer = slice_after(path, i);
+        if (tail.bytes > 0 && page_columns(longer) > columns)
             break;
-        tail = candidate;
+        tail = longer;
     }
-    return tail;
+    return tail.bytes > 0 ? tail : path;
 }
 
 unsigned names_put_path(const struct page *page, struct slice path,
                         unsigned columns)
 {
+    unsigned room = columns > 0 ? columns - 1 : 0; /* the gap takes one */
     if (page_columns(path) <= columns)
         return page_text(page, path, columns);
-    struct slice head = first_folder(path);
-    unsigned for_tail = columns > 1 ? columns - 1 : 0;
-    struct slice tail = last_folders(path, for_tail);
-    unsigned head_columns = page_columns(head);
 
-    if (head_columns + 1 < columns) {
-        struct slice shorter = last_folders(path, columns - 1 - head_columns);
-        bool fits = page_columns(shorter) + head_columns + 1 <= columns &&
-                    shorter.bytes + head.bytes < path.bytes;
-        if (fits && (shorter.bytes == tail.bytes || head_columns <= columns / 4)) {
-            unsigned used = page_text(page, head, head_columns);
-            fputs(GAP, page->out);
-            return used + 1 + page_text(page, shorter, columns - used - 1);
+    struct slice tail = last_folders(path, room);
+    if (page_columns(tail) > room) {
+        /* Not even the file's own name fits. */
+        struct slice name = tail.at[0] == '/' ? slice_after(tail, 1) : tail;
+        return page_text(page, name, columns);
+    }
+    struct slice head = first_folder(path);
+    unsigned head_columns = page_columns(head);
+    unsigned used = 0;
+    if (head_columns < room) {
+        struct slice shorter = last_folders(path, room - head_columns);
+        /* The beginning says less than a folder at the end would. */
+        if (shorter.at == tail.at) {
+            used = page_text(page, head, head_columns);
+            tail = shorter;
         }
     }
-    if (page_columns(tail) > for_tail)
-        return page_text(page, tail.at[0] == '/' ? slice_after(tail, 1) : tail,
-                         columns);
     fputs(GAP, page->out);
-    return 1 + page_text(page, tail, for_tail);
+    return used + 1 + page_text(page, tail, columns - used - 1);
+}
+
+char *names_of_function(struct slice function)
+{
+    static const char locals[] = ".<locals>";
+    size_t skip = sizeof locals - 1;
+    char *name = malloc(function.bytes + 1);
+    size_t bytes = 0;
+    if (name == NULL)
+        return NULL;
+    for (size_t i = 0; i < function.bytes;) {
+        if (function.bytes - i > skip && memcmp(function.at + i, locals, skip) == 0)
+            i += skip;
+        else
+            name[bytes++] = function.at[i++];
+    }
+    name[bytes] = '\0';
+    return name;
 }

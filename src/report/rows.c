@@ -20,42 +20,61 @@ static struct slice folder_of(const struct table *table, uint32_t file)
     return text_or_empty(table, table_folder_of(table, file));
 }
 
-static unsigned at_least(unsigned a, unsigned b)
+/* ":17", or nothing. */
+static unsigned format_line(char into[16], uint32_t line)
 {
-    return a > b ? a : b;
+    into[0] = '\0';
+    if (line != PLACE_NO_LINE && line != 0)
+        snprintf(into, 16, ":%u", line);
+    return (unsigned)strlen(into);
+}
+
+/*
+ * How much of `columns` the path gets: what the function leaves, but no less than
+ * half of it.
+ */
+static unsigned share_for_path(unsigned columns, unsigned path, unsigned function)
+{
+    if (path + function <= columns)
+        return path;
+    unsigned rest = function < columns ? columns - function : 0;
+    return rest > columns / 2 ? rest : columns / 2;
+}
+
+static void put_place(const struct rows *rows, struct place place,
+                      struct slice function, unsigned columns)
+{
+    const struct page *page = rows->page;
+    struct slice file = table_text(rows->table, place.file);
+    struct slice path = names_within(file, folder_of(rows->table, place.file));
+    char line[16];
+    unsigned line_columns = format_line(line, place.line);
+    unsigned function_columns = function.bytes > 0 ? page_columns(function) + 1 : 0;
+
+    unsigned used =
+        names_put_path(page, path,
+                       share_for_path(columns - line_columns, page_columns(path),
+                                      function_columns));
+    fputs(line, page->out);
+    used += line_columns;
+    if (function.bytes > 0 && used + 2 < columns) {
+        fputc(' ', page->out);
+        page_text(page, function, columns - used - 1);
+    }
 }
 
 void rows_put_place(const struct rows *rows, struct place place, unsigned columns)
 {
-    const struct page *page = rows->page;
     struct slice function = text_or_empty(rows->table, place.function);
-    if (place.file == STRINGS_NONE) {
-        page_text(page, function, columns);
-        fputc('\n', page->out);
-        return;
-    }
-
-    char line[16] = "";
-    if (place.line != PLACE_NO_LINE && place.line != 0)
-        snprintf(line, sizeof line, ":%u", place.line);
-    struct slice file = table_text(rows->table, place.file);
-    struct slice path = names_within(file, folder_of(rows->table, place.file));
-    unsigned line_columns = (unsigned)strlen(line);
-    unsigned wanted = page_columns(function) + (function.bytes > 0);
-    /* The function may have half of the room, and what the path does not need. */
-    unsigned for_path = columns - line_columns;
-    if (wanted > 0 && page_columns(path) + wanted > for_path)
-        for_path =
-            at_least(for_path / 2, for_path > wanted ? for_path - wanted : 0);
-
-    unsigned used = names_put_path(page, path, for_path);
-    fputs(line, page->out);
-    used += line_columns;
-    if (function.bytes > 0 && used + 1 < columns) {
-        fputc(' ', page->out);
-        page_text(page, function, columns - used - 1);
-    }
-    fputc('\n', page->out);
+    char *name = names_of_function(function);
+    if (name != NULL)
+        function = slice_of(name);
+    if (place.file == STRINGS_NONE)
+        page_text(rows->page, function, columns);
+    else
+        put_place(rows, place, function, columns);
+    fputc('\n', rows->page->out);
+    free(name);
 }
 
 void rows_put_source(const struct rows *rows, struct place place, unsigned from)

@@ -7,10 +7,10 @@
 
 /* Columns: a bar, a share, a size, a number of blocks, and where. */
 enum {
-    BAR = 8,
+    BAR = 6,
     SHARE = 7,
     SIZE = 11,
-    BLOCKS = 11,
+    BLOCKS = 10,
     WHERE = BAR + SHARE + SIZE + BLOCKS + 2,
 };
 
@@ -26,43 +26,54 @@ enum moment report_default_moment(const struct gathering *family)
     return fate_is_open(family->processes[0].fate) ? MOMENT_LIVE : MOMENT_PEAK;
 }
 
+static const char *live_when(const struct process *process)
+{
+    if (process->copy->header.state == LEDGER_SNAPSHOT &&
+        fate_is_open(process->fate))
+        return "live: when the snapshot was taken";
+    switch (process->fate) {
+    case FATE_RUNNING:
+        return "live: now";
+    case FATE_KILLED:
+    case FATE_POWER_LOST:
+        return "live: when it was killed";
+    case FATE_EXITED_EARLY:
+    case FATE_REPLACED:
+        return "live: at its end";
+    default:
+        return "live: when its interpreter began to finalize";
+    }
+}
+
+static void put_peak_moment(const struct page *page, const struct gathering *family)
+{
+    uint64_t when = family->processes[0].copy->header.peak_time_ns;
+    char time[HUMAN_BYTES];
+    if (family->count > 1)
+        facts_line(page, "moment",
+                   "peak: of each process its own, which were not of one moment");
+    else if (when != 0)
+        facts_line(page, "moment", "peak: seen %s after the start",
+                   human_duration(time, when));
+    else
+        facts_line(page, "moment", "peak");
+}
+
 static void put_moment(const struct page *page, const struct report *report)
 {
     const struct process *first = &report->family->processes[0];
-    char time[HUMAN_BYTES];
-    uint64_t peak_ns = first->copy->header.peak_time_ns;
-    bool several = report->family->count > 1;
-
-    switch (report->moment) {
-    case MOMENT_LIVE:
-        facts_line(page, "moment", "%s",
-                   first->fate == FATE_RUNNING  ? "live: now"
-                   : first->fate == FATE_KILLED ? "live: when it was killed"
-                   : first->fate == FATE_ENDED
-                       ? "live: when its interpreter began to "
-                         "finalize"
-                       : "live: the last that was recorded");
-        break;
-    case MOMENT_PEAK:
-        if (several)
-            facts_line(
-                page, "moment",
-                "peak: of each process its own, which were not of one moment");
-        else if (peak_ns != 0)
-            facts_line(page, "moment", "peak: about %s after the start",
-                       human_duration(time, peak_ns));
-        else
-            facts_line(page, "moment", "peak");
-        break;
-    default:
+    if (report->moment == MOMENT_LIVE)
+        facts_line(page, "moment", "%s", live_when(first));
+    else if (report->moment == MOMENT_PEAK)
+        put_peak_moment(page, report->family);
+    else
         facts_line(page, "moment",
                    "total: all that was ever allocated, live or not");
-    }
     if (first->copy->busy)
         facts_line(
-            page, "", "%s",
-            "The program was allocating while this was read: parts may be of "
-            "slightly different moments.");
+            page, "",
+            "It was allocating while this was read: parts may be of slightly "
+            "different moments.");
 }
 
 static void put_summary(const struct page *page, const struct report *report)
@@ -107,7 +118,7 @@ static void put_row(const struct rows *rows, const struct report *report,
     snprintf(text, sizeof text, "%.1f%%", share * 100);
     page_right(page, text, SHARE);
     page_right(page, human_size(text, amount->bytes), SIZE);
-    page_right(page, human_count(text, amount->blocks), BLOCKS);
+    page_right(page, human_short_count(text, amount->blocks), BLOCKS);
     page_pad(page, 2);
     rows_put_where(rows, row, WHERE);
 }
