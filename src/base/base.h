@@ -14,6 +14,9 @@
 #define HG_HIDDEN __attribute__((visibility("hidden")))
 #define HG_ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* Let the compiler take a value as it is, and not split it into what it was made of. */
+#define HG_OPAQUE(value) __asm__("" : "+r"(value))
+
 /* Results of everything that can fail and is not an allocator: 0 or one of these. */
 enum {
     HG_OK = 0,

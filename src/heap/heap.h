@@ -51,21 +51,33 @@ static inline uint32_t heap_block_index(const struct pool *pool, const void *blo
     return (uint32_t)(within * pool->reciprocal >> 32);
 }
 
-static inline unsigned heap_small_class(size_t bytes) /* 1..SMALL_MAX */
+/* Whether a request is of a small class.  Not so for 0, which slow paths make 1. */
+static inline bool heap_is_small(size_t bytes)
 {
-    return (unsigned)((bytes - 1) / BLOCK_ALIGN);
+    return bytes - 1 < SMALL_MAX;
 }
 
-static inline size_t heap_small_bytes(unsigned class)
+static inline size_t heap_small_class(size_t bytes) /* 1..SMALL_MAX */
 {
-    return (size_t)(class + 1) * BLOCK_ALIGN;
+    return (bytes - 1) / BLOCK_ALIGN;
+}
+
+static inline size_t heap_small_bytes(size_t class)
+{
+    return (class + 1) * BLOCK_ALIGN;
+}
+
+/* What a block of a small class is larger than the request. */
+static inline size_t heap_small_slack(size_t bytes)
+{
+    return -bytes & (BLOCK_ALIGN - 1);
 }
 
 /*
  * Take a block of a small class, or NULL: then call heap_alloc_slow().  The
  * block's pool goes to *pool.
  */
-static inline void *heap_alloc_fast(unsigned class, struct pool **pool)
+static inline void *heap_alloc_fast(size_t class, struct pool **pool)
 {
     struct pool *p = heap_mine->pool[class];
     void *block = p->free;

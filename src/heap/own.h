@@ -41,7 +41,7 @@ void classes_init(void);
 static inline unsigned class_of(size_t bytes) /* 1..MEDIUM_MAX */
 {
     if (bytes <= SMALL_MAX)
-        return heap_small_class(bytes);
+        return (unsigned)heap_small_class(bytes);
     unsigned doubling = 63u - (unsigned)__builtin_clzl(bytes - 1);
     unsigned eighth = (unsigned)((bytes - 1) >> (doubling - 3)) & 7u;
     return SMALL_CLASSES + (doubling - 9u) * 8u + eighth;

@@ -59,8 +59,8 @@ extern struct node_cache_entry node_cache[NODE_CACHE_SETS][2] HG_HIDDEN;
 
 HG_ALWAYS_INLINE struct node_cache_entry *node_cache_set(uint32_t parent, uintptr_t ip)
 {
-    uint64_t h = (ip ^ (uint64_t)parent << 24) * 0x9E3779B97F4A7C15u;
-    return node_cache[h >> (64 - NODE_CACHE_BITS)];
+    uint32_t h = ((uint32_t)ip ^ parent << 16) * 0x9E3779B1u;
+    return node_cache[h >> (32 - NODE_CACHE_BITS)];
 }
 
 /* ------------------------------------------------------------- the frame's fields */

@@ -208,41 +208,37 @@ static struct owner traced_owner(enum py_domain domain)
 
 static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
 {
+    size_t n = at_least_one(bytes);
     struct owner owner = traced_owner(domain);
 
-    if (bytes <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away) {
-        unsigned class = heap_small_class(bytes);
+    if (n <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away) {
         struct pool *pool;
-        void *block = heap_alloc_fast(class, &pool);
+        void *block = heap_alloc_fast(heap_small_class(n), &pool);
         if (block != NULL) {
             pool->tags[heap_block_index(pool, block)] =
-                tag_of(owner.node, heap_small_bytes(class) - bytes);
-            book_allocated(owner.node, ledger_domains[domain], bytes);
+                tag_of(owner.node, heap_small_slack(n));
+            book_allocated(owner.node, ledger_domains[domain], n);
             return block;
         }
     }
-    return allocate_slow(owner, ledger_domains[domain], bytes, false);
+    return allocate_slow(owner, ledger_domains[domain], n, false);
 }
 
 HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l, enum ledger_mode mode,
                                      enum py_domain domain, size_t bytes)
 {
-    size_t n = at_least_one(bytes);
-
-    if (HG_UNLIKELY(n > SMALL_MAX) ||
+    if (HG_UNLIKELY(!heap_is_small(bytes)) ||
         (domain == PY_RAW && !frames_lock_is_mine_fast(l, current_state(l))))
-        return traced_malloc_slow(domain, n);
+        return traced_malloc_slow(domain, bytes);
     uint32_t node = frames_fast(l, mode);
     if (HG_UNLIKELY(node == LEDGER_NO_NODE))
-        return traced_malloc_slow(domain, n);
-    unsigned class = heap_small_class(n);
+        return traced_malloc_slow(domain, bytes);
     struct pool *pool;
-    void *block = heap_alloc_fast(class, &pool);
+    void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
     if (HG_UNLIKELY(block == NULL))
-        return traced_malloc_slow(domain, n);
-    pool->tags[heap_block_index(pool, block)] =
-        tag_of(node, heap_small_bytes(class) - n);
-    book_allocated(node, ledger_domains[domain], n);
+        return traced_malloc_slow(domain, bytes);
+    pool->tags[heap_block_index(pool, block)] = tag_of(node, heap_small_slack(bytes));
+    book_allocated(node, ledger_domains[domain], bytes);
     return block;
 }
 
@@ -289,8 +285,9 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
         traced_free_slow(domain, block);
         return;
     }
-    book_freed(tag_node(tag), ledger_domains[domain],
-               heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK));
+    size_t bytes = heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK);
+    HG_OPAQUE(bytes);
+    book_freed(tag_node(tag), ledger_domains[domain], bytes);
     heap_free_fast(pool, block);
 }
 
@@ -316,9 +313,9 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mod
     uint32_t *tag = &pool->tags[heap_block_index(pool, block)];
     if (HG_UNLIKELY(node == LEDGER_NO_NODE || (*tag & TAG_WATCHED)))
         return traced_resize(domain, block, n);
-    size_t usable = heap_small_bytes(pool->class);
-    book_freed(tag_node(*tag), ledger_domains[domain], usable - (*tag & TAG_SLACK_MASK));
-    *tag = tag_of(node, usable - n);
+    book_freed(tag_node(*tag), ledger_domains[domain],
+               heap_small_bytes(pool->class) - (*tag & TAG_SLACK_MASK));
+    *tag = tag_of(node, heap_small_slack(n));
     book_allocated(node, ledger_domains[domain], n);
     return block;
 }
@@ -333,15 +330,14 @@ static HG_NOINLINE void *plain_malloc_slow(size_t bytes)
 
 HG_ALWAYS_INLINE void *untraced_malloc(size_t bytes)
 {
-    size_t n = at_least_one(bytes);
     struct pool *pool;
 
-    if (HG_LIKELY(n <= SMALL_MAX)) {
-        void *block = heap_alloc_fast(heap_small_class(n), &pool);
+    if (HG_LIKELY(heap_is_small(bytes))) {
+        void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
         if (HG_LIKELY(block != NULL))
             return block;
     }
-    return plain_malloc_slow(n);
+    return plain_malloc_slow(bytes);
 }
 
 static void look_at_frames(void *state);
