@@ -3,6 +3,8 @@
 #ifndef HG_BASE_BASE_H
 #define HG_BASE_BASE_H
 
+#include "heapglass/status.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,20 +18,6 @@
 
 /* Let the compiler take a value as it is, and not split it into what it was made of. */
 #define HG_OPAQUE(value) __asm__("" : "+r"(value))
-
-/* Results of everything that can fail and is not an allocator: 0 or one of these. */
-enum {
-    HG_OK = 0,
-    HG_ENOMEM = -1,
-    HG_EIO = -2,       /* errno tells */
-    HG_ECORRUPT = -3,  /* a file is not what it says it is */
-    HG_EVERSION = -4,  /* a ledger of another version */
-    HG_EFULL = -5,     /* a bounded table is full */
-    HG_EBUSY = -6,
-    HG_EINVAL = -7,
-    HG_ENOTSUP = -8,
-};
-typedef int hg_status;
 
 /*
  * Print "heapglass: MESSAGE: ADDRESS" to standard error with write(2), and abort.
