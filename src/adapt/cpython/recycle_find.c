@@ -129,8 +129,8 @@ static const struct lists_layout {
 };
 
 /* Words of an object that name the next block of a chain: ob_type, ob_item[0] and
-   ctx_weakreflist. */
-enum { LINK_FLOAT = 1, LINK_TUPLE = 3, LINK_CONTEXT = 4 };
+   ctx_weakreflist.  And where a dict has its keys. */
+enum { LINK_FLOAT = 1, LINK_TUPLE = 3, LINK_CONTEXT = 4, DICT_KEYS = 4 };
 
 /* ---- The interpreter's own names ---- */
 
@@ -152,7 +152,6 @@ static bool find_names(void)
         {"PyUnicode_FromString", NULL, &ip.text_new, false},
         {"PyObject_CallMethod", NULL, &ip.call, false},
         {"Py_DecRef", NULL, &ip.drop, false},
-        {"PyObject_Malloc", NULL, &ip.object_malloc, false},
         {"PyObject_Free", NULL, &ip.object_free, false},
         {"PyMem_Free", NULL, &ip.mem_free, false},
         {"PyObject_GC_Del", NULL, &ip.gc_del, false},
@@ -350,12 +349,12 @@ static void *block_of(const struct free_list *list, struct object *object)
 
 /* ---- The proofs ---- */
 
-void *list_top(const struct free_list *list)
+static void *top_of(const struct free_list *list)
 {
-    if (list->shape != SHAPE_ARRAY)
+    int count = *list->count;
+    if (list->shape == SHAPE_CHAIN)
         return *list->head;
-    return *list->count > 0 && *list->count <= 80 ? list->head[*list->count - 1]
-                                                  : NULL;
+    return count > 0 && count <= 80 ? list->head[count - 1] : NULL;
 }
 
 /* D: one dies, B: one is born. */
@@ -397,7 +396,7 @@ static bool prove_stack(struct free_list *list)
                       *list->count == before - 1;
         }
         if (follows && dead_count > 0)
-            follows = list_top(list) == dead[dead_count - 1];
+            follows = top_of(list) == dead[dead_count - 1];
         if (follows && dead_count > 1 && list->shape == SHAPE_CHAIN)
             follows =
                 ((void **)dead[dead_count - 1])[list->link] == dead[dead_count - 2];
@@ -496,27 +495,20 @@ static bool prove_cache(struct free_list *list)
     return follows && *list->head == one;
 }
 
-/*
- * The helpers of asynchronous generators cannot be made without running Python
- * code, nor, in 3.11, a context without leaving an object that all contexts share.
- * What rests in their lists, if anything, must be theirs; the proof proper is in
- * recycle.c, when the first of them dies.
- */
-static bool looks_right(const struct free_list *list, const struct type *type)
+/* The helpers of asynchronous generators cannot be made without running Python
+   code. What rests in the list, if anything, must be theirs; the proof proper is in
+   recycle.c, when the first of them dies. */
+static bool looks_like_helpers(const struct free_list *list,
+                               const struct type *type)
 {
-    int count = *list->count;
-    if (type == NULL || count < 0 ||
-        count > (list->shape == SHAPE_CHAIN ? 255 : 80))
+    if (type == NULL || *list->count < 0 || *list->count > 80)
         return false;
-    const struct object *object = list_top(list);
-    for (int i = count - 1; i >= 0; i--) {
+    for (int i = 0; i < *list->count; i++) {
+        const struct object *object = list->head[i];
         if (object == NULL || object->refcount != 0 || object->type != type)
             return false;
-        object = list->shape == SHAPE_CHAIN ? ((void **)object)[list->link]
-                 : i > 0                    ? list->head[i - 1]
-                                            : NULL;
     }
-    return object == NULL;
+    return true;
 }
 
 static void place(enum list_name which, const char *name, char *base,
@@ -556,23 +548,19 @@ static void place_and_prove(char *base, const struct lists_layout *layout)
        once lists are proved, so that the collector counts no new object. */
     for (int i = 0; i < LISTS; i++) {
         struct free_list *list = &lists[i];
-        bool proved = true;
-        if (i == LIST_VALUE)
-            find_helper_types();
+        bool proved;
         if (i == LIST_SLICE)
-            list->proved = proved = prove_cache(list);
-        else if (i == LIST_TUPLE + TUPLES - 1 && layout->minor <= 12)
+            proved = prove_cache(list);
+        else if (i == LIST_VALUE || i == LIST_ASEND) {
+            find_helper_types();
+            proved = looks_like_helpers(list, i == LIST_VALUE ? ip.value_type
+                                                              : ip.asend_type);
+        } else if (i == LIST_TUPLE + TUPLES - 1 && layout->minor <= 12)
             proved = prove_never_popped(list);
-        else if (i == LIST_VALUE)
-            proved = looks_right(list, ip.value_type);
-        else if (i == LIST_ASEND)
-            proved = looks_right(list, ip.asend_type);
-        else if (i == LIST_CONTEXT && layout->minor <= 11)
-            proved = looks_right(list, ip.context_type);
         else if (i == LIST_KEYS)
             proved = prove_keys(list);
         else
-            list->proved = proved = prove_stack(list);
+            proved = prove_stack(list);
         if (!proved)
             list->head = NULL;
     }
@@ -596,7 +584,9 @@ void list_free_block(const struct free_list *list, void *block, bool counted)
 /* The last block pushed, or NULL. */
 static void *pop(struct free_list *list)
 {
-    void *block = list->count == NULL || *list->count > 0 ? list_top(list) : NULL;
+    void *block = list->shape == SHAPE_CACHE ? *list->head
+                  : *list->count > 0         ? top_of(list)
+                                             : NULL;
     if (block == NULL)
         return NULL;
     if (list->shape == SHAPE_CACHE)

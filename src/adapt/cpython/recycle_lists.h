@@ -95,7 +95,6 @@ struct interpreter {
     struct object *(*text_new)(const char *);
     struct object *(*call)(struct object *, const char *, const char *, ...);
     void (*drop)(struct object *);
-    void *(*object_malloc)(size_t);
     void (*object_free)(void *);
     void (*mem_free)(void *);
     void (*gc_del)(void *);
@@ -120,13 +119,6 @@ struct interpreter {
 extern struct interpreter ip;
 extern struct free_list lists[LISTS];
 
-enum { DICT_KEYS = 4 }; /* the word of a dict that names its table of keys */
-
-static inline bool in_main(void)
-{
-    return ip.interpreter_get() == ip.main;
-}
-
 /*
  * Fill `ip` and `lists`.  A list whose place was not proved has no head.  NULL, or
  * why nothing could be found.  Runs no collection and no Python code.
@@ -139,9 +131,6 @@ struct object *list_make(struct free_list *list);
 
 /* Let go of what list_make() gave. */
 void list_drop(const struct free_list *list, struct object *object);
-
-/* The block pushed last, for which the count must be above 0, or NULL. */
-void *list_top(const struct free_list *list);
 
 /*
  * Free a block that is no longer in its list.  The collector counts objects that
@@ -156,12 +145,5 @@ void list_empty(struct free_list *list);
 
 /* The same for what was pushed to a list that should be off. */
 void list_take_back(struct free_list *list);
-
-/* Keys of dicts up to 3.12: recycle_keys.c.  What is at *keys_count is never below
-   0, and when it is above, keys_take_back() is to be called. */
-extern int *keys_count;
-void keys_take_back(void);
-void keys_off(void); /* when dicts are off */
-void keys_on(void);
 
 #endif
