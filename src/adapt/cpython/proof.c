@@ -207,20 +207,21 @@ enum proof proof_run(const struct py_layout *l)
 {
     enum { NO_ARGUMENTS = 0x0004, FILE_INPUT = 257 };
     static struct method method = {"probe", look, NO_ARGUMENTS, NULL};
-    void *(*compile)(const char *, const char *, int, void *, int) =
-        (void *(*)(const char *, const char *, int, void *, int))dlsym(
-            RTLD_DEFAULT, "Py_CompileStringExFlags");
-    void *(*evaluate)(void *, void *, void *) =
-        (void *(*)(void *, void *, void *))dlsym(RTLD_DEFAULT, "PyEval_EvalCode");
-    void *(*function)(struct method *, void *, void *) =
-        (void *(*)(struct method *, void *, void *))dlsym(RTLD_DEFAULT,
-                                                          "PyCFunction_NewEx");
-    void *(*new_dict)(void) = (void *(*)(void))dlsym(RTLD_DEFAULT, "PyDict_New");
-    int (*set_item)(void *, const char *, void *) = (int (*)(
-        void *, const char *, void *))dlsym(RTLD_DEFAULT, "PyDict_SetItemString");
-    void (*release)(void *) = (void (*)(void *))dlsym(RTLD_DEFAULT, "Py_DecRef");
-    void (*clear_error)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "PyErr_Clear");
+    void *(*compile)(const char *, const char *, int, void *, int);
+    void *(*evaluate)(void *, void *, void *);
+    void *(*function)(struct method *, void *, void *);
+    void *(*new_dict)(void);
+    int (*set_item)(void *, const char *, void *);
+    void (*release)(void *);
+    void (*clear_error)(void);
 
+    *(void **)&compile = dlsym(RTLD_DEFAULT, "Py_CompileStringExFlags");
+    *(void **)&evaluate = dlsym(RTLD_DEFAULT, "PyEval_EvalCode");
+    *(void **)&function = dlsym(RTLD_DEFAULT, "PyCFunction_NewEx");
+    *(void **)&new_dict = dlsym(RTLD_DEFAULT, "PyDict_New");
+    *(void **)&set_item = dlsym(RTLD_DEFAULT, "PyDict_SetItemString");
+    *(void **)&release = dlsym(RTLD_DEFAULT, "Py_DecRef");
+    *(void **)&clear_error = dlsym(RTLD_DEFAULT, "PyErr_Clear");
     if (!compile || !evaluate || !function || !new_dict || !set_item || !release ||
         !clear_error || !python.new_reference)
         return PROOF_NONE;
