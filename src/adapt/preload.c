@@ -5,6 +5,7 @@
  * Every process under it loads this library, shells and compilers too: in a
  * program that is no Python it looks at two files and is gone.
  */
+#include "adapt/cpython/displaced.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/hooks.h"
 #include "adapt/cpython/observer.h"
@@ -93,7 +94,7 @@ static void exited(int status, void *arg)
     session_exit(status, false);
 }
 
-__attribute__((constructor)) static void start(void)
+__attribute__((constructor)) static void start(int count, char **arguments)
 {
     if (!session_configure())
         return;
@@ -113,6 +114,7 @@ __attribute__((constructor)) static void start(void)
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     on_exit(exited, NULL);
     hooks_install();
+    displaced_expect(count, arguments);
     if (!session.config.children)
         hide_from_children();
 }

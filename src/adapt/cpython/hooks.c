@@ -535,6 +535,14 @@ static const struct py_allocator *choose_set(void)
     return NULL;
 }
 
+static bool all_ours(void)
+{
+    for (int domain = 0; domain < PY_DOMAINS; domain++)
+        if (hooks_displaced(domain))
+            return false;
+    return true;
+}
+
 static void install(const struct py_allocator *set)
 {
     for (int domain = 0; domain < PY_DOMAINS; domain++) {
@@ -561,7 +569,7 @@ static void look_at_frames(void *state)
     if (glance == GLANCE_WRONG)
         return;
     sighted = choose_set();
-    if (sighted != NULL && !hooks_displaced())
+    if (sighted != NULL && all_ours())
         install(sighted);
 }
 
@@ -572,7 +580,7 @@ bool hooks_sighted(void)
 
 void hooks_blind(void)
 {
-    if (!hooks_displaced())
+    if (all_ours())
         install(blind);
     sighted = NULL;
 }
@@ -581,17 +589,14 @@ void hooks_untrace(void)
 {
     /* Not if somebody took our place, or wrapped us: then the wrapper calls our traced
        functions on, and they find that no accounts are kept. */
-    if (!hooks_displaced())
+    if (all_ours())
         install(plain);
 }
 
-bool hooks_displaced(void)
+bool hooks_displaced(enum py_domain domain)
 {
-    for (int domain = 0; domain < PY_DOMAINS; domain++) {
-        struct py_allocator now;
-        python.get_allocator(domain, &now);
-        if (now.malloc != installed[domain].malloc)
-            return true;
-    }
-    return false;
+    struct py_allocator now;
+
+    python.get_allocator(domain, &now);
+    return now.malloc != installed[domain].malloc;
 }

@@ -3,6 +3,8 @@
 #ifndef HG_ADAPT_CPYTHON_HOOKS_H
 #define HG_ADAPT_CPYTHON_HOOKS_H
 
+#include "adapt/cpython/python.h"
+
 #include <stdbool.h>
 
 /*
@@ -21,7 +23,7 @@ void hooks_blind(void);
 /* From now on allocate without accounts: they are closed.  Any moment. */
 void hooks_untrace(void);
 
-/* Whether somebody else has taken our place since. */
-bool hooks_displaced(void);
+/* Whether somebody else has taken our place in a domain since, or wrapped us there. */
+bool hooks_displaced(enum py_domain domain);
 
 #endif
