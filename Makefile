@@ -22,6 +22,10 @@ demo:
 # TESTS names some of them, or holds other options: make check TESTS="--suite unit"
 check:
 	@tools/setup build check
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@# A folder that was set up before Check was installed has no unit tests.
+	@meson introspect --dependencies $(BUILD) | grep -q '"check"' || \
+		meson setup --reconfigure $(BUILD) >/dev/null
 	@$(MAKE) --no-print-directory all
 	@tests/interpreters.py --summary
 	@meson test -C $(BUILD) --print-errorlogs $(TESTS)
