@@ -14,8 +14,13 @@
  */
 #include "heap/own.h"
 
+#ifdef HG_STRESS
+#define STEP 1u
+#define CANDIDATES 1u
+#else
 #define STEP 4u       /* arenas mapped at once */
 #define CANDIDATES 8u /* arenas looked at in one list */
+#endif
 #define WINDOW_ARENAS ((uint32_t)(WINDOW_BYTES / ARENA_BYTES))
 
 struct lock arenas_lock = {.rank = LOCK_ARENAS};

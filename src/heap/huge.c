@@ -16,12 +16,18 @@
 #include <string.h>
 #include <time.h>
 
+#ifdef HG_STRESS
+#define CHUNK_BYTES PAGE_BYTES
+#define FIRST_TABLE_BYTES ((size_t)64)
+#define KEPT_NS 1000LL
+#else
 #define CHUNK_BYTES ((size_t)64 << 10)
 #define FIRST_TABLE_BYTES PAGE_BYTES
+#define KEPT_NS 1000000000LL
+#endif
 #define KEPT_MAPPINGS 8u
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
 #define KEPT_BYTES_MIN ((size_t)8 << 20)
-#define KEPT_NS 1000000000LL
 
 struct record {
     char *start;      /* NULL: not in use */

@@ -7,10 +7,12 @@
  *          +------pool_retire----+ +---a block comes back--+
  *
  * The used pools of a class form a ring, headed by heap->pool[class], from which
- * blocks are taken.  A full pool that gets a block back becomes the head: it is the
- * fullest there is, and its block was touched last.  An empty pool goes back to its
- * arena, unless it is the only one in its ring: a program that takes and frees one
- * block in turn would otherwise take and give back a pool each time.
+ * blocks are taken until it has none.  A full pool that gets a block back waits its
+ * turn at the end of the ring: as head it would be full again one block later, and
+ * a program that takes and frees in turn would go the slow way each time.  An empty
+ * pool goes back to its arena, unless it is the only one in its ring: a program
+ * that takes and frees one block would otherwise take and give back a pool each
+ * time.
  *
  * Nothing is written into a block before it is first handed out, and blocks are
  * carved a page at a time: the pages of a pool that was never full stay untouched.
@@ -177,8 +179,8 @@ void pool_set_used(struct thread_heap *heap, struct pool *pool)
 {
     struct pool *head = heap->pool[pool->class];
     ring_insert_first(heap, pool);
-    if (head != &pool_exhausted && head->free != NULL)
-        heap->pool[pool->class] = head;
+    if (head->free != NULL)
+        heap->pool[pool->class] = head; /* which makes the other the last one */
     set_state(pool, POOL_USED);
     set_fast(pool, heap);
 }
@@ -256,7 +258,12 @@ void *class_alloc(struct thread_heap *heap, unsigned class)
             continue;
         }
         if (pool->carved < pool->capacity) {
-            pool_carve(pool);
+            /* What was used before costs no fresh page. */
+            struct pool *next = pool_at_slot(pool->next);
+            if (next->free != NULL)
+                heap->pool[class] = next;
+            else
+                pool_carve(pool);
             continue;
         }
         if (pool != &pool_exhausted) {

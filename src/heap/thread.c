@@ -18,8 +18,11 @@
 
 #define HEAPS_MAX ((uint32_t)(((size_t)1 << 30) / sizeof(struct thread_heap)))
 
-#define KEEP_BYTES_MIN                                                             \
-    ((size_t)8 << 20) /* of dirty slots, for a program to reuse */
+#ifdef HG_STRESS
+#define KEEP_BYTES_MIN (2 * SLOT_BYTES)
+#else
+#define KEEP_BYTES_MIN ((size_t)8 << 20) /* of dirty slots, to be reused */
+#endif
 
 #define FOUR(x) x, x, x, x
 #define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
