@@ -5,7 +5,8 @@
  * builds it with src/adapt/cpython/recycle*.c and preloads it.
  *
  * HG_RECYCLE says what is done: "off" (lists off, the default), "on" (nothing),
- * "blind" (off, but nobody calls recycle_resume), "again" (off, on and off).
+ * "undone" (off and on again), "again" (off, on, off), "forgotten" (nobody calls
+ * recycle_resume or recycle_on).
  */
 #include "adapt/cpython/recycle.h"
 
@@ -43,16 +44,28 @@ static struct counts {
 
 static const char *mode;
 static bool asked, look;
+static unsigned calls;
 static struct recycle_result result;
 static int64_t off_ns;
+static long
+    live_then[2]; /* "again": blocks alive after the first time and the second */
 static int (*is_initialized)(void), (*is_finalizing)(void);
 static int (*add_pending)(int (*)(void *), void *);
 
 static int64_t clock_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static long live_blocks(void)
+{
+    long live = 0;
+    for (int domain = 0; domain < DOMAINS; domain++)
+        for (int i = 0; i < SIZES; i++)
+            live += (long)(now.born[domain][i] - now.died[domain][i]);
+    return live;
 }
 
 static int switch_off(void *unused)
@@ -61,10 +74,12 @@ static int switch_off(void *unused)
     int64_t start = clock_ns();
     recycle_off(&result);
     off_ns = clock_ns() - start;
-    if (strcmp(mode, "again") == 0) {
+    live_then[0] = live_blocks();
+    if (strcmp(mode, "undone") == 0 || strcmp(mode, "again") == 0)
         recycle_on();
+    if (strcmp(mode, "again") == 0)
         recycle_off(&result);
-    }
+    live_then[1] = live_blocks();
     return 0;
 }
 
@@ -75,15 +90,16 @@ static void slow_path(void)
         if (strcmp(mode, "on") != 0)
             add_pending(switch_off, NULL);
     }
-    if (look && recycle_resume())
-        look = false;
+    look = !recycle_resume(); /* a slow path, as an allocator has them now and then */
 }
 
 static void began(void)
 {
+    if (strcmp(mode, "forgotten") == 0)
+        return;
     if (is_finalizing())
         recycle_on();
-    else if (strcmp(mode, "blind") != 0)
+    else
         look = true;
 }
 
@@ -94,8 +110,10 @@ static size_t index_of(size_t bytes)
 
 static void *hook_malloc(void *context, size_t bytes)
 {
-    if (!asked || look)
+    if (!asked || look || (++calls % 64 == 0 && strcmp(mode, "forgotten") != 0))
         slow_path();
+    if ((intptr_t)context == 0)
+        recycle_before_malloc(bytes);
     struct header *header = malloc(sizeof *header + bytes);
     if (header == NULL)
         return NULL;
@@ -114,6 +132,8 @@ static void hook_free(void *context, void *block)
 {
     if (block == NULL || recycle_freed(block))
         return;
+    if ((intptr_t)context == 0)
+        recycle_before_free();
     struct header *header = (struct header *)block - 1;
     if (header->magic != 0x6c6c697374ul) {
         fprintf(stderr, "recycle_preload: free of %p, which is no block\n", block);
@@ -187,4 +207,26 @@ EXPORT int recycle_watched(void)
 EXPORT long recycle_took_ns(void)
 {
     return (long)off_ns;
+}
+
+EXPORT long recycle_leaked(void)
+{
+    return live_then[1] - live_then[0];
+}
+
+/*
+ * A static type that says nothing but its base, as extensions have them.  It
+ * inherits what is in its base's tp_dealloc now.
+ */
+EXPORT void *heir_of(void *base)
+{
+    enum { FLAGS = 21, BASE = 32, WORDS = 64 };
+    int (*ready)(void *);
+    void **type = calloc(WORDS, sizeof *type);
+    *(void **)&ready = dlsym(RTLD_DEFAULT, "PyType_Ready");
+    type[0] = (void *)1;
+    type[1] = dlsym(RTLD_DEFAULT, "PyType_Type");
+    type[3] = (void *)"heir";
+    type[BASE] = base;
+    return ready(type) == 0 ? type : NULL;
 }

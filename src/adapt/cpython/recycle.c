@@ -21,10 +21,10 @@
  * are pushed but never popped, so nothing but that can touch what lies in their
  * list: we put a bell there, a block of our own, and when it is freed
  * (recycle_freed) the counts of all tuples are 0 and those of floats are next.  We
- * put another bell with the contexts, which come last; when that one is freed,
- * everything is set off again before the interpreter could make or drop one object.
- * 3.13 pops whatever is in a list; there, recycle_resume() does it, at the first
- * allocation after the collection.
+ * put another bell with the lists, which come after the floats; when that one is
+ * freed, everything is set off again before the interpreter could make or drop one
+ * object.  3.13 pops whatever is in a list; there, recycle_resume() does it, at the
+ * first allocation after the collection.
  *
  * Dying objects alone wear a disguise, so no program sees it: they are untracked
  * and nobody has a reference.
@@ -68,14 +68,6 @@ static union disguise disguise_list, disguise_dict;
 
 static struct type *list_type, *dict_type;
 
-static int no_keys;
-static int *keys_count = &no_keys;
-
-static bool in_main(void)
-{
-    return ip.interpreter_get() == ip.main;
-}
-
 /*
  * An object whose static type got our wrapper as its own tp_dealloc, by
  * inheritance, after we had put it into PyList_Type or PyDict_Type.  CPython's
@@ -107,17 +99,6 @@ static void wrap_list(struct object *object)
     dealloc_list(object);
 }
 
-static __attribute__((noinline)) void keys_take_back(void)
-{
-    if (ip.own_locks && !in_main())
-        return;
-    while (*keys_count > 0) {
-        --*keys_count;
-        list_free_block(&lists[LIST_KEYS], lists[LIST_KEYS].head[*keys_count],
-                        true);
-    }
-}
-
 static void wrap_dict(struct object *object)
 {
     if (HG_LIKELY(object->type == dict_type)) {
@@ -146,37 +127,32 @@ static void wrap_slice(struct object *object)
     ip.gc_del(block);
 }
 
-static void wrap_context(struct object *object)
-{
-    dealloc_context(object);
-    struct free_list *list = &lists[LIST_CONTEXT];
-    if (list->how != OFF_TAKE_BACK || *list->count == 0 ||
-        (ip.own_locks && !in_main()))
-        return;
-    list_take_back(list);
-}
-
 static void say_state(void);
 
 /*
- * The first one that dies proves the list: it is found on top of it.  If it is not,
- * it may have been brought back to life, but we do not know and leave the list
- * alone.
+ * Objects that cannot be made without a trace, so that the list was not proved: the
+ * first one that dies proves it, for it is found on top.  If it is not, it may have
+ * been brought back to life, but we do not know and leave the list alone.
  */
 static void dealloc_helper(struct object *object, struct free_list *list,
                            destructor dealloc)
 {
     dealloc(object);
-    if (list->how != OFF_TAKE_BACK || !in_main())
+    if (list->how != OFF_TAKE_BACK || (list->proved && *list->count == 0) ||
+        !in_main())
         return;
-    int count = *list->count;
-    if (count > 0 && count <= 80 && list->head[count - 1] == object) {
+    if (*list->count > 0 && list_top(list) == object) {
         list->proved = true;
         list_take_back(list);
     } else if (!list->proved) {
         list->how = OFF_NOT;
         say_state();
     }
+}
+
+static void wrap_context(struct object *object)
+{
+    dealloc_helper(object, &lists[LIST_CONTEXT], dealloc_context);
 }
 
 static void wrap_value(struct object *object)
@@ -206,7 +182,7 @@ static void unwrap(struct type *type, destructor old, destructor ours)
 
 /* ---- Bells ---- */
 
-/* A dead tuple of 20 and a dead context, as they lie in their lists. */
+/* A dead tuple of 20 and a dead list, as they lie in their free lists. */
 static struct {
     struct gc_head head;
     struct object object;
@@ -217,9 +193,10 @@ static struct {
 static struct {
     struct gc_head head;
     struct object object;
-    void *previous, *variables, *next;
-    int entered;
-} bell_context __attribute__((aligned(16)));
+    intptr_t size;
+    void *items;
+    intptr_t room;
+} bell_list __attribute__((aligned(16)));
 
 static void set_off(struct free_list *list)
 {
@@ -243,20 +220,18 @@ static void counts_restore(void)
 bool recycle_freed(const void *block)
 {
     if (block == &bell_tuple) {
+        struct free_list *next = &lists[LIST_LIST];
         if (!recycle.off)
             return true;
         if (ip.is_finalizing()) {
             recycle_on();
-            return true;
+        } else if (*next->count == 0) {
+            next->head[0] = &bell_list.object;
+            *next->count = 1; /* the collector takes it before anybody else looks */
         }
-        struct free_list *contexts = &lists[LIST_CONTEXT];
-        bell_context.next = NULL;
-        *contexts->head = &bell_context.object;
-        *contexts->count =
-            1; /* until the collector takes it, before it looks again */
         return true;
     }
-    if (block == &bell_context) {
+    if (block == &bell_list) {
         if (recycle.off)
             counts_restore();
         return true;
@@ -334,25 +309,13 @@ static void off_by_taking_back(struct free_list *list, struct type *type,
         return;
     wrap(type, old, ours);
     list->how = OFF_TAKE_BACK;
-    if (list == &lists[LIST_VALUE] || list == &lists[LIST_ASEND])
+    if (!list->proved)
         return;
     list_empty(list);
     if (stays_off(list))
         return;
     unwrap(type, *old, ours);
     list->how = OFF_NOT;
-}
-
-/* Keys die with their dict, or when it grows or is cleared: those stay in the list
-   until the next dict dies, or recycle_resume() is called. */
-static void off_keys(void)
-{
-    struct free_list *list = &lists[LIST_KEYS];
-    if (list->head == NULL || lists[LIST_DICT].how != OFF_DISGUISE)
-        return;
-    list_empty(list);
-    list->how = OFF_TAKE_BACK;
-    keys_count = list->count;
 }
 
 static void say_state(void)
@@ -404,7 +367,7 @@ void recycle_off(struct recycle_result *out)
                         wrap_list);
         off_by_disguise(&lists[LIST_DICT], dict_type, &disguise_dict, &dealloc_dict,
                         wrap_dict);
-        off_keys();
+        keys_off();
         off_by_taking_back(&lists[LIST_CONTEXT], ip.context_type, &dealloc_context,
                            wrap_context);
     } else {
@@ -426,10 +389,10 @@ void recycle_off(struct recycle_result *out)
             recycle.first_counted = &lists[i];
     struct free_list *longest = &lists[LIST_LIST - 1];
     if (longest->never_popped && longest->how == OFF_COUNT &&
-        lists[LIST_CONTEXT].how == OFF_TAKE_BACK) {
+        lists[LIST_LIST].how == OFF_DISGUISE) {
         bell_tuple.object.type = ip.tuple_type;
         bell_tuple.size = TUPLES;
-        bell_context.object.type = ip.context_type;
+        bell_list.object.type = ip.list_type;
         recycle.bells = true;
         set_off(longest);
     }
@@ -469,7 +432,7 @@ void recycle_on(void)
     unwrap(ip.slice_type, dealloc_slice, wrap_slice);
     unwrap(ip.value_type, dealloc_value, wrap_value);
     unwrap(ip.asend_type, dealloc_asend, wrap_asend);
-    keys_count = &no_keys;
+    keys_on();
     for (int i = 0; i < LISTS; i++) {
         struct free_list *list = &lists[i];
         if (list->how == OFF_COUNT && *list->count == recycle.off_count) {

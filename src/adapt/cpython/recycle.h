@@ -12,6 +12,7 @@
 #define HG_ADAPT_CPYTHON_RECYCLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct recycle_result {
     bool watched;  /* all lists that this version is known to have are off */
@@ -47,6 +48,30 @@ void recycle_off(struct recycle_result *out);
  * asked about.
  */
 bool recycle_freed(const void *block);
+
+/*
+ * Up to 3.12 a dict that outgrows its first table recycles it, and nobody who could
+ * free it hears of that.  But it asks for the larger table just before.  With the
+ * GIL, before the heap is touched, the hooks of PyObject_Malloc call
+ * recycle_before_malloc(), and those of PyObject_Free recycle_before_free(): two
+ * instructions each.  For other versions they do nothing and may be left out.
+ */
+extern size_t
+    recycle_table_bytes; /* SIZE_MAX: never; 0: one was asked for just now */
+
+void recycle_table(size_t bytes); /* may call PyObject_Malloc */
+
+static inline void recycle_before_malloc(size_t bytes)
+{
+    if (__builtin_expect(bytes >= recycle_table_bytes, 0))
+        recycle_table(bytes);
+}
+
+static inline void recycle_before_free(void)
+{
+    if (__builtin_expect(recycle_table_bytes == 0, 0))
+        recycle_table(0);
+}
 
 /*
  * Put back what a full collection switched on; free what was pushed meanwhile.

@@ -129,8 +129,8 @@ static const struct lists_layout {
 };
 
 /* Words of an object that name the next block of a chain: ob_type, ob_item[0] and
-   ctx_weakreflist.  And where a dict has its keys. */
-enum { LINK_FLOAT = 1, LINK_TUPLE = 3, LINK_CONTEXT = 4, DICT_KEYS = 4 };
+   ctx_weakreflist. */
+enum { LINK_FLOAT = 1, LINK_TUPLE = 3, LINK_CONTEXT = 4 };
 
 /* ---- The interpreter's own names ---- */
 
@@ -150,8 +150,8 @@ static bool find_names(void)
         {"PyContext_New", NULL, &ip.context_new, false},
         {"PySlice_New", NULL, &ip.slice_new, false},
         {"PyUnicode_FromString", NULL, &ip.text_new, false},
-        {"PyObject_CallMethod", NULL, &ip.call, false},
         {"Py_DecRef", NULL, &ip.drop, false},
+        {"PyObject_Malloc", NULL, &ip.object_malloc, false},
         {"PyObject_Free", NULL, &ip.object_free, false},
         {"PyMem_Free", NULL, &ip.mem_free, false},
         {"PyObject_GC_Del", NULL, &ip.gc_del, false},
@@ -166,7 +166,7 @@ static bool find_names(void)
         {"Py_IsFinalizing", "_Py_IsFinalizing", &ip.is_finalizing, false},
         {"_Py_NoneStruct", NULL, &ip.none, false},
         {"PyBaseObject_Type", NULL, &ip.base_type, false},
-        {"PyFloat_Type", NULL, &ip.float_type, false},
+        {"PyType_Type", NULL, &ip.type_type, false},
         {"PyTuple_Type", NULL, &ip.tuple_type, false},
         {"PyList_Type", NULL, &ip.list_type, false},
         {"PyDict_Type", NULL, &ip.dict_type, false},
@@ -200,14 +200,21 @@ static size_t symbol_size(const void *object)
     return ((const ElfW(Sym) *)symbol)->st_size;
 }
 
-/* The helpers' types are not exported everywhere, but every type is a subclass of
-   object. */
+/*
+ * The helpers' types are not exported everywhere, but every type is a subclass of
+ * object.  type.__subclasses__ is called by its place in the table of methods: a
+ * look-up by name would leave the name in a cache.
+ */
 static void find_helper_types(void)
 {
     if (ip.asend_type != NULL && ip.value_type != NULL)
         return;
-    struct object *all =
-        ip.call((struct object *)ip.base_type, "__subclasses__", NULL);
+    const struct method *method = ip.type_type->methods;
+    while (method->name != NULL && strcmp(method->name, "__subclasses__") != 0)
+        method++;
+    if (method->name == NULL)
+        return;
+    struct object *all = method->call((struct object *)ip.base_type, NULL);
     if (all == NULL) {
         ip.error_clear();
         return;
@@ -349,12 +356,12 @@ static void *block_of(const struct free_list *list, struct object *object)
 
 /* ---- The proofs ---- */
 
-static void *top_of(const struct free_list *list)
+void *list_top(const struct free_list *list)
 {
-    int count = *list->count;
-    if (list->shape == SHAPE_CHAIN)
+    if (list->shape != SHAPE_ARRAY)
         return *list->head;
-    return count > 0 && count <= 80 ? list->head[count - 1] : NULL;
+    return *list->count > 0 && *list->count <= 80 ? list->head[*list->count - 1]
+                                                  : NULL;
 }
 
 /* D: one dies, B: one is born. */
@@ -396,7 +403,7 @@ static bool prove_stack(struct free_list *list)
                       *list->count == before - 1;
         }
         if (follows && dead_count > 0)
-            follows = top_of(list) == dead[dead_count - 1];
+            follows = list_top(list) == dead[dead_count - 1];
         if (follows && dead_count > 1 && list->shape == SHAPE_CHAIN)
             follows =
                 ((void **)dead[dead_count - 1])[list->link] == dead[dead_count - 2];
@@ -495,20 +502,27 @@ static bool prove_cache(struct free_list *list)
     return follows && *list->head == one;
 }
 
-/* The helpers of asynchronous generators cannot be made without running Python
-   code. What rests in the list, if anything, must be theirs; the proof proper is in
-   recycle.c, when the first of them dies. */
-static bool looks_like_helpers(const struct free_list *list,
-                               const struct type *type)
+/*
+ * The helpers of asynchronous generators cannot be made without running Python
+ * code, nor, in 3.11, a context without leaving an object that all contexts share.
+ * What rests in their lists, if anything, must be theirs; the proof proper is in
+ * recycle.c, when the first of them dies.
+ */
+static bool looks_right(const struct free_list *list, const struct type *type)
 {
-    if (type == NULL || *list->count < 0 || *list->count > 80)
+    int count = *list->count;
+    if (type == NULL || count < 0 ||
+        count > (list->shape == SHAPE_CHAIN ? 255 : 80))
         return false;
-    for (int i = 0; i < *list->count; i++) {
-        const struct object *object = list->head[i];
+    const struct object *object = list_top(list);
+    for (int i = count - 1; i >= 0; i--) {
         if (object == NULL || object->refcount != 0 || object->type != type)
             return false;
+        object = list->shape == SHAPE_CHAIN ? ((void **)object)[list->link]
+                 : i > 0                    ? list->head[i - 1]
+                                            : NULL;
     }
-    return true;
+    return object == NULL;
 }
 
 static void place(enum list_name which, const char *name, char *base,
@@ -548,19 +562,23 @@ static void place_and_prove(char *base, const struct lists_layout *layout)
        once lists are proved, so that the collector counts no new object. */
     for (int i = 0; i < LISTS; i++) {
         struct free_list *list = &lists[i];
-        bool proved;
-        if (i == LIST_SLICE)
-            proved = prove_cache(list);
-        else if (i == LIST_VALUE || i == LIST_ASEND) {
+        bool proved = true;
+        if (i == LIST_VALUE)
             find_helper_types();
-            proved = looks_like_helpers(list, i == LIST_VALUE ? ip.value_type
-                                                              : ip.asend_type);
-        } else if (i == LIST_TUPLE + TUPLES - 1 && layout->minor <= 12)
+        if (i == LIST_SLICE)
+            list->proved = proved = prove_cache(list);
+        else if (i == LIST_TUPLE + TUPLES - 1 && layout->minor <= 12)
             proved = prove_never_popped(list);
+        else if (i == LIST_VALUE)
+            proved = looks_right(list, ip.value_type);
+        else if (i == LIST_ASEND)
+            proved = looks_right(list, ip.asend_type);
+        else if (i == LIST_CONTEXT && layout->minor <= 11)
+            proved = looks_right(list, ip.context_type);
         else if (i == LIST_KEYS)
             proved = prove_keys(list);
         else
-            proved = prove_stack(list);
+            list->proved = proved = prove_stack(list);
         if (!proved)
             list->head = NULL;
     }
@@ -584,9 +602,7 @@ void list_free_block(const struct free_list *list, void *block, bool counted)
 /* The last block pushed, or NULL. */
 static void *pop(struct free_list *list)
 {
-    void *block = list->shape == SHAPE_CACHE ? *list->head
-                  : *list->count > 0         ? top_of(list)
-                                             : NULL;
+    void *block = list->count == NULL || *list->count > 0 ? list_top(list) : NULL;
     if (block == NULL)
         return NULL;
     if (list->shape == SHAPE_CACHE)

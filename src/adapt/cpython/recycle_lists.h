@@ -25,6 +25,15 @@ struct type {
     void (*dealloc)(struct object *);
     void *others[16];
     int (*traverse)(struct object *, int (*visit)(struct object *, void *), void *);
+    void *more[5];
+    const struct method *methods;
+};
+
+struct method {
+    const char *name;
+    struct object *(*call)(struct object *self, struct object *argument);
+    int flags;
+    const char *doc;
 };
 
 struct gc_head {
@@ -33,6 +42,7 @@ struct gc_head {
 
 _Static_assert(offsetof(struct type, dealloc) == 48, "tp_dealloc");
 _Static_assert(offsetof(struct type, traverse) == 184, "tp_traverse");
+_Static_assert(offsetof(struct type, methods) == 232, "tp_methods");
 
 enum { TUPLES = 20 }; /* the longest tuple that is recycled */
 
@@ -93,8 +103,8 @@ struct interpreter {
     struct object *(*context_new)(void);
     struct object *(*slice_new)(struct object *, struct object *, struct object *);
     struct object *(*text_new)(const char *);
-    struct object *(*call)(struct object *, const char *, const char *, ...);
     void (*drop)(struct object *);
+    void *(*object_malloc)(size_t);
     void (*object_free)(void *);
     void (*mem_free)(void *);
     void (*gc_del)(void *);
@@ -110,7 +120,7 @@ struct interpreter {
     int (*trash_begin)(void *, struct object *); /* up to 3.12, or NULL */
     void (*trash_end)(void *);
     struct object *none;
-    struct type *base_type, *float_type, *tuple_type, *list_type, *dict_type,
+    struct type *base_type, *type_type, *tuple_type, *list_type, *dict_type,
         *context_type, *slice_type, *module_type;
     struct type *asend_type, *value_type; /* or NULL */
     size_t type_bytes;                    /* sizeof(PyTypeObject) */
@@ -118,6 +128,13 @@ struct interpreter {
 
 extern struct interpreter ip;
 extern struct free_list lists[LISTS];
+
+enum { DICT_KEYS = 4 }; /* the word of a dict that names its table of keys */
+
+static inline bool in_main(void)
+{
+    return ip.interpreter_get() == ip.main;
+}
 
 /*
  * Fill `ip` and `lists`.  A list whose place was not proved has no head.  NULL, or
@@ -132,6 +149,9 @@ struct object *list_make(struct free_list *list);
 /* Let go of what list_make() gave. */
 void list_drop(const struct free_list *list, struct object *object);
 
+/* The block pushed last, for which the count must be above 0, or NULL. */
+void *list_top(const struct free_list *list);
+
 /*
  * Free a block that is no longer in its list.  The collector counts objects that
  * come from malloc up, and down when they go.  `counted`: this one is to be counted
@@ -145,5 +165,12 @@ void list_empty(struct free_list *list);
 
 /* The same for what was pushed to a list that should be off. */
 void list_take_back(struct free_list *list);
+
+/* Keys of dicts up to 3.12: recycle_keys.c.  What is at *keys_count is never below
+   0, and when it is above, keys_take_back() is to be called. */
+extern int *keys_count;
+void keys_take_back(void);
+void keys_off(void); /* when dicts are off */
+void keys_on(void);
 
 #endif
