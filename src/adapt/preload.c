@@ -113,8 +113,8 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     heap_on_slow_path = timeline_tick;
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     on_exit(exited, NULL);
-    hooks_install();
     displaced_expect(count, arguments);
+    hooks_install();
     if (!session.config.children)
         hide_from_children();
 }

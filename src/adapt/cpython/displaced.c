@@ -25,6 +25,18 @@ static struct py_allocator theirs[PY_DOMAINS];
 static char what[128];
 static bool looked;
 
+/* The interpreter's record of our hook comes from the allocator of that moment, and
+   goes back, when all ends, to the one that has displaced it: unless we step in. */
+static struct py_allocator original; /* RAW, before anybody took its place */
+static void *hook_entry;
+
+static void *noted_malloc(void *context, size_t bytes)
+{
+    (void)context;
+    hook_entry = original.malloc(original.context, bytes);
+    return hook_entry;
+}
+
 static void count_call(void)
 {
     static unsigned calls; /* under the interpreter's lock; a lost count does no harm */
@@ -57,10 +69,12 @@ static void *passed_realloc(void *context, void *block, size_t bytes)
 static void passed_free(void *context, void *block)
 {
     struct py_allocator *to = context;
+
+    if (block == hook_entry && block != NULL)
+        to = &original;
     to->free(to->context, block);
 }
 
-/* The domains that are used under the lock only. */
 static void wrap(int domain)
 {
     python.get_allocator(domain, &theirs[domain]);
@@ -79,6 +93,7 @@ static int on_event(const char *event, void *arguments, void *data)
     looked = true;
     if (hooks_displaced(PY_RAW) && hooks_displaced(PY_OBJ)) {
         session_note_displaced(what);
+        wrap(PY_RAW); /* no thread has been started yet */
         wrap(PY_MEM);
         wrap(PY_OBJ);
     }
@@ -119,6 +134,12 @@ void displaced_expect(int count, char **arguments)
     else
         return;
     *(void **)&add_hook = dlsym(RTLD_DEFAULT, "PySys_AddAuditHook");
-    if (add_hook != NULL)
-        add_hook(on_event, NULL);
+    if (add_hook == NULL)
+        return;
+    python.get_allocator(PY_RAW, &original);
+    struct py_allocator noted = original;
+    noted.malloc = noted_malloc;
+    python.set_allocator(PY_RAW, &noted);
+    add_hook(on_event, NULL);
+    python.set_allocator(PY_RAW, &original);
 }

@@ -7,7 +7,7 @@
  * PYTHONMALLOC, -X dev and PYTHONDEVMODE make CPython install allocators of its own
  * over ours, without a word.  If the environment or the arguments hint at it, look
  * once the interpreter is up, note in the ledger what displaced us, and keep the
- * timeline going.  Before the interpreter starts.
+ * timeline going.  Before the interpreter starts and before hooks_install().
  */
 void displaced_expect(int count, char **arguments);
 
