@@ -58,6 +58,8 @@ hg_status ledger_check_header(const struct ledger_header *header,
 {
     if (memcmp(header->magic, LEDGER_MAGIC, sizeof header->magic) != 0)
         return ledger_fail(fault, "is not a ledger");
+    if (file_bytes < offsetof(struct ledger_header, header_bytes))
+        return ledger_fail(fault, "is cut short: its header is not complete");
     if (header->version != LEDGER_VERSION) {
         snprintf(
             fault->what, sizeof fault->what,
