@@ -492,7 +492,8 @@ void frames_check(void *state, void *frame, uint32_t node)
     static void *chain[1 << 20];
     uint32_t n = 0;
 
-    if (node == LEDGER_NO_NODE || node == LEDGER_NOT_RECORDED || state == NULL)
+    if (node == LEDGER_NO_NODE || node == LEDGER_NOT_RECORDED || state == NULL ||
+        observer_is_proving())
         return;
     if (session.config.mode == LEDGER_MODE_LINES) {
         chain[0] = started_frame(l, frame);
