@@ -101,9 +101,10 @@ void remote_free(struct pool *pool, void *block)
     do {
         HG_VERIFY(head != block, "block freed twice", block);
         *(void **)block = head;
-        /* Release pairs with pool_collect(): it sees the links. */
+        /* Release pairs with pool_collect(): it sees the links.  Acquire pairs with
+           it too: it has read mail_next, which we may be about to write. */
     } while (!atomic_compare_exchange_weak_explicit(
-        &pool->remote, &head, block, memory_order_release, memory_order_relaxed));
+        &pool->remote, &head, block, memory_order_acq_rel, memory_order_relaxed));
     if (head != NULL)
         return; /* the pool may be gone by now */
     uint32_t id = pool_owner(pool);
@@ -118,9 +119,9 @@ void remote_free(struct pool *pool, void *block)
 static void pool_collect(struct thread_heap *from, struct thread_heap *to,
                          struct pool *pool)
 {
-    /* Acquire pairs with the pushes in remote_free(). */
+    /* Acquire and release pair with the pushes in remote_free(). */
     void *first =
-        atomic_exchange_explicit(&pool->remote, NULL, memory_order_acquire);
+        atomic_exchange_explicit(&pool->remote, NULL, memory_order_acq_rel);
     void *last = NULL;
     uint32_t n = chain_length(pool, first, &last);
     HG_VERIFY(n != 0 && n <= pool->used, "block freed twice", first);
