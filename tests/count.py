@@ -56,8 +56,9 @@ def main():
                     print(f"FAILED {name}", file=sys.stderr)
             print(f"{test['name']}: " + ", ".join(f"{n} {word}" for word, n in here.items()),
                   file=sys.stderr)
-            if test["name"] in passes:
-                passes[test["name"]] += here["passed"]
+            short = test["name"].rpartition(" / ")[2]  # without project and suite
+            if short in passes:
+                passes[short] += here["passed"]
             for outcome, n in here.items():
                 total[outcome] += n
     for name, count in passes.items():
