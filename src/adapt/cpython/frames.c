@@ -42,16 +42,20 @@ static void remember_node(uint32_t parent, uintptr_t ip, uint32_t node)
     set[0] = (struct node_cache_entry){.ip = ip, .parent = parent, .node = node};
 }
 
+/* A frame that makes its cells, or the generator that it will be, counts as its
+   caller; a generator's own frame never does, even at the same instruction. */
+static bool is_before_start(const struct py_layout *l, const void *frame, uintptr_t ip)
+{
+    return frame_owner(l, frame) != l->owner_generator &&
+           codes_before_start(l, word_at(frame, l->frame_code), ip);
+}
+
 /* The first frame from here outwards that is a Python function under way. */
 static void *started_frame(const struct py_layout *l, void *frame)
 {
     while (frame != NULL) {
-        if (!frame_is_shim(l, frame)) {
-            uintptr_t code = (uintptr_t)word_at(frame, l->frame_code);
-            if (frame_owner(l, frame) == l->owner_generator ||
-                !codes_before_start(l, (void *)code, frame_ip(l, frame)))
-                break;
-        }
+        if (!frame_is_shim(l, frame) && !is_before_start(l, frame, frame_ip(l, frame)))
+            break;
         frame = frame_previous(l, frame);
     }
     return frame;
@@ -63,7 +67,7 @@ static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *fram
 {
     void *code = word_at(frame, l->frame_code);
 
-    if (frame_owner(l, frame) != l->owner_generator && codes_before_start(l, code, ip))
+    if (is_before_start(l, frame, ip))
         return parent;
     uint32_t id = codes_id(l, code);
     if (id == 0)
@@ -75,12 +79,15 @@ static uint32_t node_of(const struct py_layout *l, uint32_t parent, void *frame,
                         uintptr_t ip)
 {
     struct node_cache_entry *set = node_cache_set(parent, ip);
+    uint32_t node;
 
     if (set[0].ip == ip && set[0].parent == parent)
         return set[0].node;
-    uint32_t node;
     if (set[1].ip == ip && set[1].parent == parent)
         node = set[1].node;
+    else if (codes_before_start(l, word_at(frame, l->frame_code), ip))
+        /* Not for the cache: here the instruction alone does not tell. */
+        return name_node(l, parent, frame, ip);
     else
         node = name_node(l, parent, frame, ip);
     remember_node(parent, ip, node);
