@@ -301,7 +301,8 @@ static uint32_t parent_node(const struct frame_stack *stack, uint32_t index)
     return index > 0 ? stack->entries[index - 1].node : stack->base_node;
 }
 
-/* Bring the remembered instruction of a frame up to date. */
+/* Bring the remembered instruction of a frame up to date.  If it has moved on, whatever
+   it had called has returned. */
 static void refresh(const struct py_layout *l, struct frame_stack *stack, uint32_t index)
 {
     struct frame_entry *entry = &stack->entries[index];
@@ -310,6 +311,7 @@ static void refresh(const struct py_layout *l, struct frame_stack *stack, uint32
     if (entry->ip != ip) {
         entry->node = node_of(l, parent_node(stack, index), entry->frame, ip);
         entry->ip = ip;
+        stack->depth = index + 1;
     }
 }
 
