@@ -90,7 +90,8 @@ static void slow_path(void)
         if (strcmp(mode, "on") != 0)
             add_pending(switch_off, NULL);
     }
-    look = !recycle_resume(); /* a slow path, as an allocator has them now and then */
+    look =
+        !recycle_resume(); /* a slow path, as an allocator has them now and then */
 }
 
 static void began(void)
@@ -112,8 +113,8 @@ static void *hook_malloc(void *context, size_t bytes)
 {
     if (!asked || look || (++calls % 64 == 0 && strcmp(mode, "forgotten") != 0))
         slow_path();
-    if ((intptr_t)context == 0)
-        recycle_before_malloc(bytes);
+    if ((intptr_t)context == 0 && bytes - 1 >= recycle_quiet_bytes)
+        recycle_asked(bytes);
     struct header *header = malloc(sizeof *header + bytes);
     if (header == NULL)
         return NULL;
@@ -132,8 +133,8 @@ static void hook_free(void *context, void *block)
 {
     if (block == NULL || recycle_freed(block))
         return;
-    if ((intptr_t)context == 0)
-        recycle_before_free();
+    if ((intptr_t)context == 0 && recycle_quiet_bytes == 0)
+        recycle_asked(1);
     struct header *header = (struct header *)block - 1;
     if (header->magic != 0x6c6c697374ul) {
         fprintf(stderr, "recycle_preload: free of %p, which is no block\n", block);

@@ -280,6 +280,25 @@ gc.collect()
 kept.clear()
 """)
 
+    def test_tables_that_were_asked_for_by_somebody_else(self):
+        """Up to 3.12 the list of tables looks full for a moment; dicts may be born in it."""
+        self.run_program("""
+dicts, texts, n = [{} for i in range(400)], [], 159  # such a string has the size of a table
+for i in range(300):
+    some = dicts[:i % 150]
+    a, b, c, rest = iter(some), iter(some), iter(some), iter(dicts[i % 150:])
+    texts.append('x' * n)
+    for d in a: d['a'] = 1
+    for d in b: d.clear()
+    for d in c: d['b'] = d
+    texts.append('y' * n)
+    for d in rest: d['z'] = 1
+    for d in some: assert list(d) == ['b'], d
+    texts.append('z' * n)
+    for d in dicts: d.clear()
+    if i % 50 == 0: gc.collect()
+""")
+
     def test_threads(self):
         self.run_program("""
 import threading

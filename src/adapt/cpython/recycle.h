@@ -51,27 +51,19 @@ bool recycle_freed(const void *block);
 
 /*
  * Up to 3.12 a dict that outgrows its first table recycles it, and nobody who could
- * free it hears of that.  But it asks for the larger table just before.  With the
- * GIL, before the heap is touched, the hooks of PyObject_Malloc call
- * recycle_before_malloc(), and those of PyObject_Free recycle_before_free(): two
- * instructions each.  For other versions they do nothing and may be left out.
+ * free it hears of that.  But it asks for the larger table just before.  So, with
+ * the GIL and before the heap is touched, the hook of PyObject_Malloc calls
+ * recycle_asked() if
+ *
+ *     bytes - 1 >= recycle_quiet_bytes
+ *
+ * and that of PyObject_Free calls recycle_asked(1) if recycle_quiet_bytes is 0.  It
+ * may call PyObject_Malloc.  Without these calls, and in other versions, nothing is
+ * lost but some truth.
  */
-extern size_t
-    recycle_table_bytes; /* SIZE_MAX: never; 0: one was asked for just now */
+extern size_t recycle_quiet_bytes; /* SMALL_MAX, less, or 0 until the next call */
 
-void recycle_table(size_t bytes); /* may call PyObject_Malloc */
-
-static inline void recycle_before_malloc(size_t bytes)
-{
-    if (__builtin_expect(bytes >= recycle_table_bytes, 0))
-        recycle_table(bytes);
-}
-
-static inline void recycle_before_free(void)
-{
-    if (__builtin_expect(recycle_table_bytes == 0, 0))
-        recycle_table(0);
-}
+void recycle_asked(size_t bytes);
 
 /*
  * Put back what a full collection switched on; free what was pushed meanwhile.

@@ -160,9 +160,10 @@ static bool find_names(void)
         {"PyGC_Enable", NULL, &ip.gc_enable, false},
         {"PyErr_Occurred", NULL, &ip.error_occurred, false},
         {"PyErr_Clear", NULL, &ip.error_clear, false},
-        {"PyInterpreterState_Get", NULL, &ip.interpreter_get, false},
         {"PyInterpreterState_Main", NULL, &ip.interpreter_main, false},
-        {"PyThreadState_Get", NULL, &ip.state_get, false},
+        {"PyThreadState_GetInterpreter", NULL, &ip.interpreter_of, false},
+        {"PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet", &ip.state_get,
+         false},
         {"Py_IsFinalizing", "_Py_IsFinalizing", &ip.is_finalizing, false},
         {"_Py_NoneStruct", NULL, &ip.none, false},
         {"PyBaseObject_Type", NULL, &ip.base_type, false},
@@ -659,7 +660,7 @@ const char *lists_find(void)
     char *low = ip.main = ip.interpreter_main();
     if (runtime_bytes == 0 || low < runtime || low >= runtime + runtime_bytes)
         return "the interpreter's state is not in the runtime's";
-    if (ip.interpreter_get() != ip.main)
+    if (!in_main())
         return "not the main interpreter";
     if (ip.error_occurred() != NULL)
         return "an exception is set";

@@ -10,7 +10,7 @@
  *     dictresize:  PyObject_Malloc(larger table), move, push(old table)
  *
  * The allocator hears of the larger table, before the push.  So when somebody asks
- * for exactly the size of one, the list is made to look full (recycle_table): the
+ * for exactly the size of one, the list is made to look full (recycle_asked): the
  * old table is then not pushed but given to PyObject_Free, whereupon the list is
  * empty again. The size may have been asked for by somebody else, and a dict be
  * born before the next call of malloc or free.  That one finds a full list, and
@@ -23,14 +23,19 @@
 
 #include "adapt/cpython/recycle_lists.h"
 #include "base/base.h"
+#include "heap/types.h"
 
 #include <stdio.h>
 #include <string.h>
 
-size_t recycle_table_bytes = SIZE_MAX;
+size_t recycle_quiet_bytes = SMALL_MAX;
+
+/* Of a spare table: where it has its count of references once it is in use. */
+#define MARK ((uintptr_t)0x6870616567)
 
 enum {
     LIST_BLOCKS = 80,
+    TOP = LIST_BLOCKS - 1,
     SMALLEST =
         3, /* the smallest table has 2^3 slots, and only those are recycled */
     SMALL_ENTRIES = 5,
@@ -46,61 +51,91 @@ int *keys_count = &no_keys;
 /* Guarded by the GIL of the main interpreter. */
 static void *spare[LIST_BLOCKS];
 static int spare_count;
+static bool
+    stale; /* what is in the list's array is not `spare`, from some index on */
 
 /* ---- The list made to look full, for a moment ---- */
 
-/* From 2^4 slots to 2^12; a dict that outgrows its first table has 2^4 but when it
+/* From 2^4 slots to 2^12; a dict that outgrows its first table has 2^4, unless it
    was merged with another. */
 static bool is_table_size(size_t bytes)
 {
     for (unsigned log2 = SMALLEST + 1; log2 <= 12; log2++) {
         size_t slots = (size_t)1 << log2;
-        size_t index_bytes = log2 < 8 ? slots : 2 * slots;
+        size_t least = HEAD_BYTES + (log2 < 8 ? slots : 2 * slots);
         size_t entries = 2 * slots / 3;
-        size_t less = HEAD_BYTES + index_bytes;
-        if (bytes == less + 16 * entries || bytes == less + 24 * entries)
+        if (bytes == least + 16 * entries || bytes == least + 24 * entries)
             return true;
-        if (bytes < less + 16 * entries)
+        if (bytes < least + 16 * entries)
             return false;
     }
     return false;
 }
 
-/* The list is empty again.  Tables that were popped are replaced. */
+/*
+ * The list is empty again.  If one was popped, the first was the top one, and it
+ * has lost its mark; some may have been pushed since.  What the list has now is
+ * ours, then, and what it lacks is replaced.
+ */
 static void look_empty(void)
 {
+    void **blocks = lists[LIST_KEYS].head;
     int left = *keys_count;
+
     *keys_count = 0;
-    recycle_table_bytes = LARGER_BYTES; /* before we ask for memory */
-    for (int i = left < 0 ? 0 : left; i < LIST_BLOCKS; i++)
-        if ((spare[i] = ip.object_malloc(SMALL_BYTES)) == NULL)
-            recycle_table_bytes = SIZE_MAX;
+    recycle_quiet_bytes = LARGER_BYTES - 1; /* before we ask for memory */
+    if (HG_LIKELY(left == LIST_BLOCKS && blocks[TOP] == spare[TOP] &&
+                  *(uintptr_t *)spare[TOP] == MARK))
+        return;
+    memcpy(spare, blocks, (size_t)left * sizeof *spare);
+    for (int i = left; i < LIST_BLOCKS; i++) {
+        spare[i] = ip.object_malloc(SMALL_BYTES);
+        if (spare[i] == NULL)
+            recycle_quiet_bytes = SMALL_MAX;
+    }
+    stale = true;
 }
 
-void recycle_table(size_t bytes)
+void recycle_asked(size_t bytes)
 {
-    if (ip.own_locks && !in_main())
+    if (recycle_quiet_bytes == SMALL_MAX || (ip.own_locks && !in_main()))
         return;
-    if (recycle_table_bytes == 0)
+    if (recycle_quiet_bytes == 0)
         look_empty();
-    if (recycle_table_bytes == SIZE_MAX || !is_table_size(bytes))
+    if (!is_table_size(bytes) || recycle_quiet_bytes == SMALL_MAX)
         return;
-    keys_take_back();
-    memcpy(lists[LIST_KEYS].head, spare, sizeof spare);
+    if (*keys_count > 0)
+        keys_take_back();
+    void **blocks = lists[LIST_KEYS].head;
+    if (HG_UNLIKELY(stale || blocks[0] != spare[0])) {
+        memcpy(blocks, spare, sizeof spare);
+        stale = false;
+    }
+    *(uintptr_t *)spare[TOP] = MARK;
     *keys_count = LIST_BLOCKS;
-    recycle_table_bytes = 0;
+    recycle_quiet_bytes = 0;
 }
 
-__attribute__((noinline)) void keys_take_back(void)
+HG_NOINLINE void keys_take_back(void)
 {
     if (ip.own_locks && !in_main())
         return;
-    if (recycle_table_bytes == 0)
+    if (recycle_quiet_bytes == 0) {
         look_empty();
-    while (*keys_count > 0) {
-        --*keys_count;
-        list_free_block(&lists[LIST_KEYS], lists[LIST_KEYS].head[*keys_count],
-                        true);
+        return;
+    }
+    /* Pushes overwrite our spare tables from the first on.  Where one of ours
+       follows on what is in the list, that is all; else more had been pushed, and
+       popped. */
+    void **blocks = lists[LIST_KEYS].head;
+    int count = *keys_count;
+    if (count < LIST_BLOCKS && blocks[count] != spare[count])
+        stale = true;
+    while (count > 0) {
+        void *block = blocks[--count];
+        blocks[count] = spare[count];
+        *keys_count = count;
+        ip.object_free(block);
     }
 }
 
@@ -149,18 +184,21 @@ void keys_off(void)
     for (spare_count = 0; spare_count < LIST_BLOCKS; spare_count++)
         if ((spare[spare_count] = ip.object_malloc(SMALL_BYTES)) == NULL)
             return;
-    recycle_table_bytes = LARGER_BYTES;
+    memcpy(list->head, spare, sizeof spare);
+    stale = false;
+    recycle_quiet_bytes = LARGER_BYTES - 1;
 }
 
 void keys_on(void)
 {
-    if (recycle_table_bytes == 0)
+    if (recycle_quiet_bytes == 0)
         look_empty();
-    recycle_table_bytes = SIZE_MAX;
+    recycle_quiet_bytes = SMALL_MAX;
     keys_count = &no_keys;
     while (spare_count > 0) {
-        --spare_count;
-        if (spare[spare_count] != NULL)
-            ip.object_free(spare[spare_count]);
+        void *table = spare[--spare_count];
+        spare[spare_count] = NULL;
+        if (table != NULL)
+            ip.object_free(table);
     }
 }

@@ -113,10 +113,10 @@ struct interpreter {
     int (*gc_enable)(void);
     struct object *(*error_occurred)(void);
     void (*error_clear)(void);
-    void *(*interpreter_get)(void);
     void *(*interpreter_main)(void);
+    void *(*interpreter_of)(void *state);
     int (*is_finalizing)(void);
-    void *(*state_get)(void);
+    void *(*state_get)(void);                    /* NULL: nobody holds the GIL */
     int (*trash_begin)(void *, struct object *); /* up to 3.12, or NULL */
     void (*trash_end)(void *);
     struct object *none;
@@ -133,7 +133,8 @@ enum { DICT_KEYS = 4 }; /* the word of a dict that names its table of keys */
 
 static inline bool in_main(void)
 {
-    return ip.interpreter_get() == ip.main;
+    void *state = ip.state_get();
+    return state != NULL && ip.interpreter_of(state) == ip.main;
 }
 
 /*
