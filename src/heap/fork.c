@@ -20,27 +20,10 @@
 
 #include <string.h>
 
-#define BITMAP_WORDS ((SLOT_BYTES / BLOCK_ALIGN + 63) / 64)
-
-/* The number of blocks on a chain, or NO_INDEX if it is none. *end is set to the
-   last good block. */
 static uint32_t chain_try(const struct pool *pool, void *first, void **end)
 {
-    uint64_t seen[BITMAP_WORDS] = {0};
-    uint32_t n = 0;
-    *end = NULL;
-    for (void *block = first; block != NULL; block = *(void **)block) {
-        size_t offset;
-        if (!heap_in_window(block, &offset) || !pool_has_block(pool, block))
-            return NO_INDEX;
-        uint32_t index = pool_block_index(pool, block);
-        if (index >= pool->carved || (seen[index / 64] >> index % 64 & 1) != 0)
-            return NO_INDEX;
-        seen[index / 64] |= (uint64_t)1 << index % 64;
-        *end = block;
-        n++;
-    }
-    return n;
+    uint64_t seen[POOL_BITMAP_WORDS] = {0};
+    return chain_mark(pool, first, seen, end);
 }
 
 static void forget_free_blocks(struct pool *pool)

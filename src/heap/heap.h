@@ -159,19 +159,29 @@ void *heap_remap_huge(void *block, size_t bytes, struct place *place);
    given back and for each large or huge block; at most one function. */
 extern void (*heap_on_slow_path)(void); /* set before threads start */
 
-/* Walk all live blocks, under the lock that stops pools from being taken; exact
-   only while no other thread allocates.  Blocks on remote lists are skipped. */
+/*
+ * Walk all live blocks; those that wait for their owner on a remote list are not.
+ * All locks are held meanwhile, so `visit` may not call the heap or anything that
+ * may.  Exact only while no other thread allocates; else blocks that are just taken
+ * or freed may be shown or not, and may be without a tag yet.
+ */
 typedef void heap_visit(void *arg, void *block, size_t usable, uint32_t *tag,
                         size_t requested /* 0: see tag */);
 void heap_walk(heap_visit *visit, void *arg);
 
-/* Where the bytes are.  Parts are disjoint and complete:
-   mapped == live + free_blocks + free_pools + tails + headers. */
+/*
+ * Where the bytes are.  Parts are disjoint and complete:
+ *
+ *     mapped == live + free_blocks + free_pools + tails + headers
+ *
+ * Slots that were never used, or have been given back, are not counted as mapped.
+ */
 struct heap_census {
-    size_t mapped;      /* from the system and not yet returned, huge blocks too */
-    size_t live;        /* blocks handed out, at the size of their class */
+    size_t mapped; /* from the system and not yet returned, huge blocks too */
+    size_t live;   /* blocks handed out, at the size of their class; blocks freed
+                      by another thread until their owner has taken notice */
     size_t free_blocks; /* blocks of used pools, freed or never touched */
-    size_t free_pools;  /* slots that any class may take */
+    size_t free_pools;  /* slots that any class may take, and kept huge mappings */
     size_t tails;       /* ends of pools, too short for one more block */
     size_t headers;     /* descriptors, tags, tables */
 };
@@ -181,13 +191,14 @@ size_t heap_held_bytes(void); /* census.mapped, at the cost of a load */
 /* Give back to the system what is free, at once; bytes given back. */
 size_t heap_trim(void);
 
-/* Walk everything and abort on the first broken invariant. */
+/* Walk everything and abort on the first broken invariant.  No other thread may be
+   at work in the heap. */
 void heap_check(void);
 
 /* Around fork(): take and release all locks, in rank order. */
 void heap_before_fork(void);
 void heap_after_fork_parent(void);
-void heap_after_fork_child(
-    void); /* adopts the heaps of the threads that are gone */
+/* Adopts the heaps of the threads that are gone. */
+void heap_after_fork_child(void);
 
 #endif

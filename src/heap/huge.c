@@ -27,7 +27,7 @@
 #endif
 #define KEPT_MAPPINGS 8u
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
-#define KEPT_BYTES_MIN ((size_t)8 << 20)
+#define KEPT_BYTES_MIN ((size_t)16 << 20)
 
 struct record {
     char *start;      /* NULL: not in use */
@@ -184,9 +184,12 @@ static unsigned kept_oldest(void)
     return oldest;
 }
 
+/* As much as a quarter of what we hold, for arrays that are computed one from
+   another; but a program that then goes to sleep should not look bigger than it is.
+ */
 static size_t kept_bytes_max(void)
 {
-    size_t max = heap_held_bytes() / 10;
+    size_t max = heap_held_bytes() / 4;
     if (max < KEPT_BYTES_MIN)
         max = KEPT_BYTES_MIN;
     return max < KEPT_BYTES_MAX ? max : KEPT_BYTES_MAX;
@@ -196,7 +199,7 @@ static size_t kept_bytes_max(void)
  */
 static struct kept kept_insert(struct kept new)
 {
-    if (new.bytes > kept_bytes_max() / 2)
+    if (new.bytes > kept_bytes_max())
         return new;
     unsigned i = kept_oldest();
     struct kept old = {NULL, 0, 0};

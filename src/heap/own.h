@@ -317,6 +317,15 @@ void locks_release(void);
 typedef void pool_visit(void *arg, struct pool *pool);
 void pools_walk(pool_visit *visit, void *arg);
 
+/*
+ * Sets the bit of each block of a chain.  Returns how many there are, or NO_INDEX
+ * if a link leads to what is no block of the pool, or to a block whose bit is set
+ * already. *end is the last good block, or NULL.
+ */
+#define POOL_BITMAP_WORDS ((SLOT_BYTES / BLOCK_ALIGN + 63) / 64)
+uint32_t chain_mark(const struct pool *pool, void *first, uint64_t *bits,
+                    void **end);
+
 /* All of a census but `mapped`; with all locks, or alone. */
 void census_parts(struct heap_census *out);
 

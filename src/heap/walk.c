@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-#define BITMAP_WORDS ((SLOT_BYTES / BLOCK_ALIGN + 63) / 64)
+/* Reads what an owner may be changing, and can do with anything it finds. */
+#define HG_RACY __attribute__((no_sanitize("thread")))
 
 void locks_take(void)
 {
@@ -53,32 +54,36 @@ void pools_walk(pool_visit *visit, void *arg)
 
 /* --- blocks ------------------------------------------------------------------ */
 
-static uint32_t mark_chain(const struct pool *pool, void *first, uint64_t *bits)
+HG_RACY uint32_t chain_mark(const struct pool *pool, void *first, uint64_t *bits,
+                            void **end)
 {
     uint32_t n = 0;
+    uint32_t carved = pool->carved;
+    *end = NULL;
     for (void *block = first; block != NULL; block = *(void **)block) {
-        HG_VERIFY(pool_has_block(pool, block), "corrupt list of free blocks",
-                  block);
+        if (!pool_has_block(pool, block))
+            return NO_INDEX;
         uint32_t index = pool_block_index(pool, block);
-        HG_VERIFY(index < pool->carved, "a block beyond the carved ones is free",
-                  block);
-        HG_VERIFY((bits[index / 64] >> index % 64 & 1) == 0, "block freed twice",
-                  block);
+        if (index >= carved || (bits[index / 64] >> index % 64 & 1) != 0)
+            return NO_INDEX;
         bits[index / 64] |= (uint64_t)1 << index % 64;
+        *end = block;
         n++;
     }
     return n;
 }
 
-/* Sets a bit for each block that nobody holds; returns how many are on `free`. */
-static uint32_t mark_free(struct pool *pool, uint64_t *bits, uint32_t *remote)
+/* Sets a bit for each block that nobody holds; numbers are NO_INDEX if there is
+   something wrong with a list. */
+static HG_RACY void mark_free(struct pool *pool, uint64_t *bits, uint32_t *freed,
+                              uint32_t *remote)
 {
-    memset(bits, 0, BITMAP_WORDS * sizeof *bits);
-    uint32_t n = mark_chain(pool, pool->free, bits);
+    void *end;
+    memset(bits, 0, POOL_BITMAP_WORDS * sizeof *bits);
+    *freed = chain_mark(pool, pool->free, bits, &end);
     /* Acquire pairs with remote_free(): the links are there. */
     void *first = atomic_load_explicit(&pool->remote, memory_order_acquire);
-    *remote = mark_chain(pool, first, bits);
-    return n;
+    *remote = chain_mark(pool, first, bits, &end);
 }
 
 struct walk {
@@ -86,7 +91,7 @@ struct walk {
     void *arg;
 };
 
-static void walk_pool(void *arg, struct pool *pool)
+static HG_RACY void walk_pool(void *arg, struct pool *pool)
 {
     struct walk *walk = arg;
     char *block = pool_start(pool);
@@ -97,16 +102,20 @@ static void walk_pool(void *arg, struct pool *pool)
     }
     if (pool_owner(pool) == SYSTEM_HEAP)
         return;
-    uint64_t bits[BITMAP_WORDS];
-    uint32_t remote;
-    mark_free(pool, bits, &remote);
+    /* While its owner is at work a list may look broken: whatever was found of it
+       will do.  Nor is anything unmapped or reused meanwhile, for the locks are
+       held. */
+    uint64_t bits[POOL_BITMAP_WORDS];
+    uint32_t freed, remote;
+    mark_free(pool, bits, &freed, &remote);
     size_t bytes = heap_classes[pool->class].bytes;
+    uint32_t *tags = pool->tags;
     for (uint32_t i = 0; i < pool->carved; i++) {
         if ((bits[i / 64] >> i % 64 & 1) == 0) {
-            uint32_t *tag = pool->tags == NULL ? NULL : &pool->tags[i];
+            uint32_t *tag = tags == NULL ? NULL : &tags[i];
             size_t requested = tag == NULL || pool->class < SMALL_CLASSES
                                    ? 0
-                                   : pool->tags[pool->capacity + i];
+                                   : tags[pool->capacity + i];
             walk->visit(walk->arg, block, bytes, tag, requested);
         }
         block += bytes;
@@ -124,7 +133,7 @@ void heap_walk(heap_visit *visit, void *arg)
 
 /* --- bytes ------------------------------------------------------------------- */
 
-static void census_pool(void *arg, struct pool *pool)
+static HG_RACY void census_pool(void *arg, struct pool *pool)
 {
     struct heap_census *out = arg;
     size_t whole = pool->slots * SLOT_BYTES;
@@ -139,8 +148,7 @@ static void census_pool(void *arg, struct pool *pool)
         return;
     }
     size_t bytes = heap_classes[pool->class].bytes;
-    /* Relaxed: the owner may be changing it. */
-    size_t live = __atomic_load_n(&pool->used, __ATOMIC_RELAXED) * bytes;
+    size_t live = pool->used * bytes;
     size_t blocks = pool->capacity * bytes;
     if (live > blocks)
         live = blocks;
@@ -223,10 +231,13 @@ static void check_pool(void *arg, struct pool *pool)
     struct thread_heap *heap = heap_at(pool_owner(pool));
     check->pools++;
 
-    uint64_t bits[BITMAP_WORDS];
-    uint32_t remote;
-    uint32_t n = mark_free(pool, bits, &remote);
-    HG_VERIFY(n + pool->used == pool->carved, "pool: used + free != carved", start);
+    uint64_t bits[POOL_BITMAP_WORDS];
+    uint32_t freed, remote;
+    mark_free(pool, bits, &freed, &remote);
+    HG_VERIFY(freed != NO_INDEX, "pool: broken list of free blocks", start);
+    HG_VERIFY(remote != NO_INDEX, "pool: broken list of remote blocks", start);
+    HG_VERIFY(freed + pool->used == pool->carved, "pool: used + free != carved",
+              start);
     HG_VERIFY(remote <= pool->used, "pool: more remote than used", start);
     HG_VERIFY(pool->carved <= pool->capacity, "pool: carved beyond its end", start);
     if (state == POOL_FULL) {

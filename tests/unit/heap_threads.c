@@ -233,6 +233,40 @@ START_TEST(producer_and_consumer_need_no_more_and_more)
 }
 END_TEST
 
+static void *be_busy(void *arg)
+{
+    void *block[50] = {NULL};
+    for (size_t i = 0; !enough; i++) {
+        void **b = &block[i * 7 % 50];
+        if (*b != NULL)
+            give(*b);
+        *b = memset(take(1 + i % 1000), 0x41, 1 + i % 1000);
+        void *old = atomic_exchange(&shelf, take(i % 100));
+        if (old != NULL)
+            give(old);
+    }
+    (void)arg;
+    return NULL;
+}
+
+START_TEST(others_may_allocate_while_the_heap_is_walked)
+{
+    pthread_t thread[2];
+    for (int i = 0; i < 2; i++)
+        pthread_create(&thread[i], NULL, be_busy, NULL);
+    for (int i = 0; i < 500; i++) {
+        ck_assert_uint_lt(live_blocks(), 200);
+        struct heap_census c = census();
+        ck_assert_uint_eq(c.mapped, c.live + c.free_blocks + c.free_pools +
+                                        c.tails + c.headers);
+    }
+    enough = true;
+    for (int i = 0; i < 2; i++)
+        pthread_join(thread[i], NULL);
+    heap_check();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("heap_threads");
@@ -246,6 +280,7 @@ int main(void)
     tcase_add_test(t, pools_of_dead_threads_are_used_before_new_ones);
     tcase_add_test(t, destructors_may_allocate_after_the_heap_was_abandoned);
     tcase_add_test(t, a_thread_that_only_frees_gets_no_heap);
+    tcase_add_test(t, others_may_allocate_while_the_heap_is_walked);
     tcase_add_test(t, producer_and_consumer_need_no_more_and_more);
     return run_suite(suite);
 }
