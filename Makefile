@@ -40,7 +40,10 @@ install: all
 	@meson configure $(BUILD) -Dprefix=$(prefix)
 	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD)
 
+format:
+	git ls-files -z 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' | xargs -0 clang-format -i
+
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check bench install clean
+.PHONY: all demo check bench install format clean
