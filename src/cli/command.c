@@ -11,12 +11,22 @@
 
 void say(const char *thing, const char *format, ...)
 {
+    char *what = NULL;
+    char *line = NULL;
     va_list arguments;
-    fprintf(stderr, "heapglass: %s: ", thing);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    if (vasprintf(&what, format, arguments) < 0)
+        what = NULL;
     va_end(arguments);
-    fputc('\n', stderr);
+    if (what != NULL && asprintf(&line, "heapglass: %s: %s", thing, what) >= 0) {
+        /* One line, whatever the name of a file holds. */
+        for (char *at = line; *at != '\0'; at++)
+            if ((unsigned char)*at < ' ' || *at == 0x7f)
+                *at = '?';
+        fprintf(stderr, "%s\n", line);
+        free(line);
+    }
+    free(what);
 }
 
 void say_bad_option(char **argv, int returned)

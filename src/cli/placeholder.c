@@ -35,7 +35,6 @@ static void fill_header(struct ledger_header *header)
     memcpy(header->magic, LEDGER_MAGIC, sizeof header->magic);
     header->version = LEDGER_VERSION;
     header->header_bytes = LEDGER_HEADER_BYTES;
-    header->file_bytes = LEDGER_HEADER_BYTES;
     header->state = LEDGER_WAITING;
     header->pid = getpid();
     header->parent_pid = getppid();
@@ -99,31 +98,91 @@ static bool make_absolute(const char *name, char path[PATH_MAX])
 }
 
 /* Children of an earlier run go with its FILE; those that still run keep theirs. */
-static void remove_old_family(const char *path)
+static void remove_old_children(const char *path)
 {
     struct family family;
     if (family_find(path, &family) != HG_OK)
         return;
-    for (size_t i = 0; i < family.count; i++) {
-        struct ledger_copy *copy;
-        struct ledger_fault fault;
-        hg_status status = ledger_copy_read(family.paths[i], 0, &copy, &fault);
-        if (status == HG_EVERSION)
+    for (size_t i = 0; i < family.count; i++)
+        if (strcmp(family.paths[i], path) != 0 && replace_is_free(family.paths[i]))
             unlink(family.paths[i]);
-        if (status != HG_OK)
-            continue;
-        if (!ledger_is_alive(&copy->header))
-            unlink(family.paths[i]);
-        ledger_copy_free(copy);
-    }
     family_drop(&family);
+}
+
+/* What a program is called, for as long as it has not become Python. */
+struct names {
+    char bytes[64 * 1024]; /* a longer command is cut */
+    uint32_t used;
+};
+
+static struct ledger_text add_name(struct names *names, const char *text)
+{
+    size_t room = sizeof names->bytes - names->used;
+    size_t bytes = strnlen(text, room - 1);
+    struct ledger_text at = {names->used, (uint32_t)bytes};
+    memcpy(names->bytes + names->used, text, bytes);
+    names->bytes[names->used + bytes] = '\0';
+    names->used += (uint32_t)bytes;
+    return at;
+}
+
+static void fill_names(struct ledger_header *header, struct names *names,
+                       char *const *command)
+{
+    char folder[PATH_MAX];
+    if (getcwd(folder, sizeof folder) != NULL)
+        header->folder = add_name(names, folder);
+    header->command = (struct ledger_text){names->used, 0};
+    for (size_t i = 0; command[i] != NULL && names->used + 1 < sizeof names->bytes;
+         i++) {
+        add_name(names, command[i]);
+        names->used++; /* with the zero that ends each */
+    }
+    header->command.bytes = names->used - header->command.offset;
+    header->section[LEDGER_STRINGS] = (struct ledger_section){
+        .offset = LEDGER_HEADER_BYTES,
+        .capacity = names->used,
+        .record_bytes = 1,
+        .used = names->used,
+    };
+    header->file_bytes = LEDGER_HEADER_BYTES + names->used;
+}
+
+/* 0 or an errno */
+static int write_all(int fd, const void *bytes, size_t count, off_t offset)
+{
+    ssize_t written = pwrite(fd, bytes, count, offset);
+    return written == (ssize_t)count ? 0 : written < 0 ? errno : ENOSPC;
+}
+
+/*
+ * The space is taken for good: a tmpfs that is full is told now, and not when
+ * the program stores into the file.  The header comes last, when all it names is
+ * there.  Returns 0 or an errno.
+ */
+static int write_ledger(int fd, char *const *command)
+{
+    static struct names names;
+    union {
+        struct ledger_header header;
+        char bytes[LEDGER_HEADER_BYTES];
+    } page;
+    memset(&page, 0, sizeof page);
+    fill_header(&page.header);
+    fill_names(&page.header, &names, command);
+    int error = posix_fallocate(fd, 0, (off_t)page.header.file_bytes);
+    if (error == 0)
+        error = write_all(fd, names.bytes, names.used, LEDGER_HEADER_BYTES);
+    if (error == 0)
+        error = write_all(fd, &page, sizeof page, 0);
+    return error;
 }
 
 static bool fits_file_limit(const char *path)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) != 0 ||
-        limit.rlim_cur >= LEDGER_HEADER_BYTES)
+        limit.rlim_cur >= LEDGER_HEADER_BYTES + sizeof(struct names))
         return true;
     say(path,
         "cannot be made: files are limited to %llu bytes; raise \"ulimit -f\"",
@@ -131,48 +190,18 @@ static bool fits_file_limit(const char *path)
     return false;
 }
 
-/*
- * The space is taken for good: a tmpfs that is full is told now, and not when
- * the program stores into the file.
- */
-static int write_header(int fd)
+bool placeholder_make(const char *name, char *const *command, char path[PATH_MAX])
 {
-    static union {
-        struct ledger_header header;
-        char bytes[LEDGER_HEADER_BYTES];
-    } page;
-    fill_header(&page.header);
-    int error = posix_fallocate(fd, 0, sizeof page);
-    if (error != 0)
-        return error;
-    ssize_t written = pwrite(fd, &page, sizeof page, 0);
-    return written == (ssize_t)sizeof page ? 0 : written < 0 ? errno : ENOSPC;
-}
-
-static const char *remedy_for(int error)
-{
-    return error == ENOSPC || error == EDQUOT
-               ? "make room there, or name a file elsewhere with -o"
-               : "name another file with -o";
-}
-
-bool placeholder_make(const char *name, char path[PATH_MAX])
-{
+    struct replacement replacement;
     bool found = name != NULL ? make_absolute(name, path) : name_in_store(path);
-    if (!found || !replace_may_go(path) || !fits_file_limit(path))
+    if (!found || !replace_may_go(path) || !fits_file_limit(path) ||
+        !replace_open(&replacement, path))
         return false;
-    remove_old_family(path);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        say(path, "cannot be made: %s; %s", strerror(errno), remedy_for(errno));
-        return false;
-    }
-    int error = write_header(fd);
-    close(fd);
+    int error = write_ledger(replacement.fd, command);
     if (error != 0) {
-        unlink(path);
-        say(path, "cannot be written: %s; %s", strerror(error), remedy_for(error));
+        replace_abandon(&replacement, error);
         return false;
     }
-    return true;
+    remove_old_children(path);
+    return replace_commit(&replacement);
 }

@@ -8,11 +8,12 @@
 
 /*
  * Make the file for a ledger of this process, which is about to become the
- * program: a header in state LEDGER_WAITING.  `name` is what -o said, or NULL for
+ * program: state LEDGER_WAITING, with the `command` (ended by NULL) and the folder
+ * as its only texts.  `name` is what -o said, or NULL for
  * a new name in the user's folder.  What lies there is replaced only if it is a
  * ledger of a process that has ended; then its family goes as well.  The absolute
  * path goes to `path`.  False after having said what is wrong: nothing is changed.
  */
-bool placeholder_make(const char *name, char path[PATH_MAX]);
+bool placeholder_make(const char *name, char *const *command, char path[PATH_MAX]);
 
 #endif

@@ -86,8 +86,7 @@ static bool write_file(const char *path, const struct gathering *families,
         if (fclose(out) == 0 && written)
             return replace_commit(&replacement);
     }
-    say(path, "cannot be written: %s; name another file with -o", strerror(errno));
-    replace_abandon(&replacement);
+    replace_abandon(&replacement, errno);
     return false;
 }
 

@@ -14,6 +14,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Does its process live?  A ledger may wait for us: "heapglass run heapglass run".
+ */
+static bool is_in_use(const struct ledger_header *header)
+{
+    if (header->state == LEDGER_SNAPSHOT)
+        return false;
+    if (header->state == LEDGER_WAITING && header->pid == getpid())
+        return false;
+    return ledger_is_alive(header);
+}
+
+bool replace_is_free(const char *path)
+{
+    struct ledger_copy *copy;
+    struct ledger_fault fault;
+    hg_status status = ledger_copy_read(path, 0, &copy, &fault);
+    if (status != HG_OK)
+        return status == HG_EVERSION;
+    bool is_free = !is_in_use(&copy->header);
+    ledger_copy_free(copy);
+    return is_free;
+}
+
 bool replace_may_go(const char *path)
 {
     struct ledger_copy *copy;
@@ -29,21 +52,21 @@ bool replace_may_go(const char *path)
     if (status == HG_EVERSION)
         return true;
     if (status != HG_OK) {
+        /* The reader's own remedy, behind a semicolon, is for other occasions. */
         say(path,
-            "%s, and only a sound ledger is overwritten; name another file with -o",
-            status == HG_ECORRUPT ? "is there" : fault.what);
+            "%.*s, and only a sound ledger is overwritten; name another file with "
+            "-o",
+            (int)strcspn(fault.what, ";"), fault.what);
         return false;
     }
-    bool alive =
-        copy->header.state != LEDGER_SNAPSHOT && ledger_is_alive(&copy->header);
-    int pid = copy->header.pid;
-    ledger_copy_free(copy);
-    if (alive)
+    bool in_use = is_in_use(&copy->header);
+    if (in_use)
         say(path,
             "is the ledger of process %d, which is running; name another file "
             "with -o",
-            pid);
-    return !alive;
+            (int)copy->header.pid);
+    ledger_copy_free(copy);
+    return !in_use;
 }
 
 bool replace_is_no_ledger(const char *path)
@@ -63,6 +86,14 @@ bool replace_is_no_ledger(const char *path)
     return !is_ledger;
 }
 
+static void say_unwritten(const char *path, int error)
+{
+    bool full = error == ENOSPC || error == EDQUOT;
+    say(path, "cannot be written: %s; %s", strerror(error),
+        full ? "make room there, or name a file elsewhere with -o"
+             : "name another file with -o");
+}
+
 bool replace_open(struct replacement *replacement, const char *path)
 {
     struct stat st;
@@ -72,7 +103,6 @@ bool replace_open(struct replacement *replacement, const char *path)
         return false;
     }
     if (asprintf(&replacement->draft, "%s.%d.tmp", path, (int)getpid()) < 0) {
-        replacement->draft = NULL;
         say("memory", "there is none left");
         return false;
     }
@@ -81,29 +111,26 @@ bool replace_open(struct replacement *replacement, const char *path)
              0600);
     if (replacement->fd >= 0)
         return true;
-    say(path, "cannot be written: %s; name another file with -o", strerror(errno));
+    say_unwritten(path, errno);
     free(replacement->draft);
     return false;
 }
 
 bool replace_commit(struct replacement *replacement)
 {
-    int error = 0;
-    if (close(replacement->fd) != 0 ||
-        rename(replacement->draft, replacement->path) != 0)
-        error = errno;
-    if (error != 0) {
-        unlink(replacement->draft);
-        say(replacement->path, "cannot be written: %s; name another file with -o",
-            strerror(error));
+    if (rename(replacement->draft, replacement->path) != 0) {
+        replace_abandon(replacement, errno);
+        return false;
     }
+    close(replacement->fd);
     free(replacement->draft);
-    return error == 0;
+    return true;
 }
 
-void replace_abandon(struct replacement *replacement)
+void replace_abandon(struct replacement *replacement, int error)
 {
-    close(replacement->fd);
     unlink(replacement->draft);
+    close(replacement->fd);
     free(replacement->draft);
+    say_unwritten(replacement->path, error);
 }

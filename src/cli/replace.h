@@ -11,13 +11,18 @@
  */
 bool replace_may_go(const char *path);
 
-/* The same for a file of another kind, which may go unless it is a ledger. */
+/* Is this a ledger that nobody needs any more?  Says nothing. */
+bool replace_is_free(const char *path);
+
+/* replace_may_go() for a file of another kind, which may go unless it is a ledger.
+ */
 bool replace_is_no_ledger(const char *path);
 
 /*
  * Write `path` in one step: replace_open() makes a file beside it, readable by
  * its owner alone, and replace_commit() gives it the name once all is written.
- * Both say what is wrong.  replace_abandon() removes it instead.
+ * Both say what is wrong.  replace_abandon() removes it instead and says that it
+ * could not be written, for this errno.
  */
 struct replacement {
     const char *path; /* lent */
@@ -26,6 +31,6 @@ struct replacement {
 };
 bool replace_open(struct replacement *replacement, const char *path);
 bool replace_commit(struct replacement *replacement);
-void replace_abandon(struct replacement *replacement);
+void replace_abandon(struct replacement *replacement, int error);
 
 #endif

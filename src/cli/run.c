@@ -140,7 +140,7 @@ int command_run(int argc, char **argv)
     if (status != 0)
         return status;
     if (!watchable_check(program.path) || !library_find(library) ||
-        !placeholder_make(options.ledger, ledger) ||
+        !placeholder_make(options.ledger, program.argv, ledger) ||
         !set_environment(&options, ledger, library)) {
         program_drop(&program);
         return RUN_FAILED;

@@ -73,8 +73,7 @@ static bool write_snapshot(const struct process *process, const char *path)
     if (ledger_snapshot_write(process->copy, lives ? facts_duration_ns(process) : 0,
                               replacement.fd) == HG_OK)
         return replace_commit(&replacement);
-    say(path, "cannot be written: %s; name another file with -o", strerror(errno));
-    replace_abandon(&replacement);
+    replace_abandon(&replacement, errno);
     return false;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/elsewhere.h"
 #include "cli/store.h"
 #include "ledger/family.h"
+#include "report/facts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,26 +140,35 @@ bool subject_gather(const char *name, const struct gather_options *options,
     return status == HG_OK;
 }
 
+static void say_no_accounts(const struct process *process)
+{
+    char *command = facts_command(process->copy);
+    const char *name = command != NULL ? command : "the program";
+    if (process->fate == FATE_WAITING)
+        say(process->path,
+            "\"%s\" (%d) has not become a Python program yet; ask again "
+            "later",
+            name, (int)process->copy->header.pid);
+    else
+        say(process->path,
+            "nothing was recorded, for \"%s\" was not a Python program that "
+            "Heapglass can watch; run CPython 3.11 or later with it",
+            name);
+    free(command);
+}
+
 bool subject_gather_accounts(const char *name, const struct gather_options *options,
                              struct gathering *out)
 {
     struct gathering gathering;
     if (!subject_gather(name, options, &gathering))
         return false;
-    const struct process *first = &gathering.processes[0];
-    if (first->fate != FATE_WAITING && first->fate != FATE_NOT_PYTHON) {
-        *out = gathering;
-        return true;
+    enum fate fate = gathering.processes[0].fate;
+    if (fate == FATE_WAITING || fate == FATE_NOT_PYTHON) {
+        say_no_accounts(&gathering.processes[0]);
+        gathering_drop(&gathering);
+        return false;
     }
-    if (first->fate == FATE_WAITING)
-        say(first->path,
-            "process %d has not become a Python program yet; ask again "
-            "later",
-            (int)first->copy->header.pid);
-    else
-        say(first->path,
-            "nothing was recorded, for the program was not a Python program "
-            "that Heapglass can watch; run CPython 3.11 or later with it");
-    gathering_drop(&gathering);
-    return false;
+    *out = gathering;
+    return true;
 }

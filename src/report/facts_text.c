@@ -107,6 +107,10 @@ static void put_watched(const struct page *page, const struct ledger_copy *copy)
     const struct ledger_header *header = &copy->header;
     struct slice how = ledger_copy_text(copy, header->recycled_how);
     struct slice stacks = ledger_copy_text(copy, header->stacks_how);
+    if (header->displaced.bytes > 0) {
+        facts_line(page, "watched", "memory over time; not who holds it");
+        return;
+    }
     if (header->mode == LEDGER_MODE_UNTRACED) {
         facts_line(page, "watched",
                    "memory over time; not who holds it (--untraced)");

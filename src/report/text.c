@@ -145,8 +145,14 @@ static void put_more(const struct page *page, const struct report *report,
             more == 1 ? "" : "s", human_size(size, rest.bytes));
 }
 
-/* A program that was not traced: nobody knows who held what. */
-static void put_untraced(const struct page *page, const struct gathering *family)
+/* Was the program traced at all? */
+static bool has_rows(const struct ledger_header *header)
+{
+    return header->mode != LEDGER_MODE_UNTRACED && header->displaced.bytes == 0;
+}
+
+/* Nobody knows who held what: what is left is how much the system saw. */
+static void put_sizes(const struct page *page, const struct gathering *family)
 {
     uint64_t rss = 0;
     uint64_t rss_max = 0;
@@ -162,9 +168,11 @@ static void put_untraced(const struct page *page, const struct gathering *family
             human_size(size, rss_max));
     fprintf(page->out, "%-18s %11s\n", "held by the heap",
             human_size(size, held_max));
-    fputs("\nNothing was traced: run it without --untraced to see who holds it.\n"
-          "heapglass plot shows memory over time.\n",
-          page->out);
+    fprintf(
+        page->out, "\n%s\nheapglass plot shows memory over time.\n",
+        family->processes[0].copy->header.mode == LEDGER_MODE_UNTRACED
+            ? "Nothing was traced: run it without --untraced to see who holds it."
+            : "Nothing was traced: run it without what took our place.");
 }
 
 void report_text(FILE *out, const struct report *report, bool colour)
@@ -173,8 +181,8 @@ void report_text(FILE *out, const struct report *report, bool colour)
     struct rows rows = {&page, report->table, NULL};
 
     facts_text(&page, report->family);
-    if (report->family->processes[0].copy->header.mode == LEDGER_MODE_UNTRACED) {
-        put_untraced(&page, report->family);
+    if (!has_rows(&report->family->processes[0].copy->header)) {
+        put_sizes(&page, report->family);
         return;
     }
     put_moment(&page, report);
