@@ -5,14 +5,15 @@
     tests/python/run.py --python 3.13 --command build/heapglass [NAME...]
 
 The tests themselves run on the python3 that runs this; the interpreter that they start under
-heapglass comes to them in HG_TEST_PYTHON, the command in HG_COMMAND. Each test class is one
-process, two at a time. NAME is part of a test's name: test_report, or Totals.test_empty.
+heapglass comes to them in HG_TEST_PYTHON, the command in HG_COMMAND. Ledgers without a name go to
+a folder of the tests' own. Each test class is one process, two at a time. NAME is part of a test's name: test_report, or Totals.test_empty.
 """
 import argparse
 import concurrent.futures
 import os
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
@@ -122,9 +123,11 @@ def main():
             name = test._testMethodName
         if not args.names or any(part in name for part in args.names):
             classes.setdefault(name.rpartition(".")[0], []).append(name)
-    env = dict(os.environ, HG_TEST_PYTHON=python, HG_COMMAND=str(args.command.resolve()))
     print(f"# {python}")
     number = 0
+    folder = tempfile.TemporaryDirectory(prefix="heapglass-tests-")
+    env = dict(os.environ, HG_TEST_PYTHON=python, HG_COMMAND=str(args.command.resolve()),
+               HEAPGLASS_DIR=folder.name)
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for outcomes, said in pool.map(lambda names: run_class(names, env, args.timeout),
                                        classes.values()):
@@ -135,6 +138,7 @@ def main():
             if any(line.startswith("not ok") for line in outcomes):
                 print("\n".join("# " + line for line in said.splitlines()))
             sys.stdout.flush()
+    folder.cleanup()
     print(f"1..{number}")
 
 
