@@ -115,6 +115,8 @@ static hg_status check_node(const struct ledger_copy *copy, uint32_t id,
         (node->parent == LEDGER_NO_NODE) != (id == LEDGER_ROOT))
         return ledger_fail(fault, "is damaged: node %u cannot have the parent %u",
                            id, node->parent);
+    if (id < LEDGER_FIRST_THREAD && node->code != 0)
+        return ledger_fail(fault, "is damaged: node %u cannot have a code", id);
     if (node->code != 0 && node->code >= copy->code_count)
         return ledger_fail(fault, "is damaged: node %u names a code that it lacks",
                            id);

@@ -15,6 +15,7 @@
  *     parent, code and thread, and the nodes of AWAY (but not those of THREADS,
  *     which are read later than the nodes);
  *   - node[id].parent < id, and only LEDGER_ROOT has the parent LEDGER_NO_NODE;
+ *   - neither LEDGER_ROOT nor LEDGER_NOT_RECORDED has a code;
  *   - samples are in order of time.
  *
  * Numbers are whatever the file says: freed may be more than allocated.

@@ -236,6 +236,17 @@ START_TEST(a_second_root_is_refused)
 }
 END_TEST
 
+/* Found by fuzzing: such a root was its own caller, and its stack had no end. */
+START_TEST(a_root_with_a_code_is_refused)
+{
+    struct ledger_maker maker;
+    make_small(&maker);
+    maker.nodes[LEDGER_NO_NODE].code = 1;
+    maker.nodes[LEDGER_ROOT].code = 1;
+    ck_assert_says(fault_of_maker(&maker), HG_ECORRUPT, "node 1 cannot have a code");
+}
+END_TEST
+
 START_TEST(records_that_name_what_is_not_there_are_refused)
 {
     struct ledger_maker maker;
@@ -394,6 +405,7 @@ int main(void)
         what_is_no_file_is_said_to_be_so,
         a_parent_with_a_larger_id_is_refused,
         a_second_root_is_refused,
+        a_root_with_a_code_is_refused,
         records_that_name_what_is_not_there_are_refused,
         impossible_sections_are_refused,
         samples_out_of_order_are_left_out,
