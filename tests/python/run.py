@@ -11,6 +11,7 @@ a folder of the tests' own. Each test class is one process, two at a time. NAME 
 import argparse
 import concurrent.futures
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -83,12 +84,15 @@ def run_here(names):
 def run_class(names, env, timeout):
     """(outcomes, what it said besides) of the tests `names`, which are all of one class."""
     command = [sys.executable, "-m", "run", "--here", *names]
+    process = subprocess.Popen(command, cwd=HERE, env=env, text=True, errors="replace",
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, start_new_session=True)
     try:
-        done = subprocess.run(command, cwd=HERE, env=env, timeout=timeout, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True)
-        out, err, reason = done.stdout, done.stderr, f"the tests exited with {done.returncode}"
-    except subprocess.TimeoutExpired as late:
-        out, err = ((part or b"").decode(errors="replace") for part in (late.stdout, late.stderr))
+        out, err = process.communicate(timeout=timeout)
+        reason = f"the tests exited with {process.returncode}"
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # with the programs that they had started
+        out, err = process.communicate()
         reason = f"stopped after {timeout} s"
     outcomes = [line for line in out.splitlines() if line.startswith(("ok ", "not ok "))]
     if len(outcomes) < len(names) and not any("# SKIP" in line for line in outcomes):
