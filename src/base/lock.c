@@ -96,3 +96,11 @@ void lock_release(struct lock *lock)
         errno = saved;
     }
 }
+
+void lock_reset(struct lock *lock)
+{
+#if HG_CHECK >= 1
+    ranks_held = 0;
+#endif
+    atomic_store_explicit(&lock->word, 0, memory_order_relaxed);
+}

@@ -27,4 +27,7 @@ bool lock_try(
     struct lock *lock); /* for its failure to matter to nobody: any rank */
 void lock_release(struct lock *lock);
 
+/* Unlock whoever held it: a forked child is alone, and its holder is gone. */
+void lock_reset(struct lock *lock);
+
 #endif

@@ -137,13 +137,10 @@ void heap_after_fork_parent(void)
     locks_release();
 }
 
-void heap_after_fork_child(void)
+/* The caller is alone and no lock is held; what is done here takes some of them. */
+static void mend(void)
 {
     arenas_after_fork();
-    /* From here on there is nobody to hold back; what follows takes some of them.
-     */
-    locks_release();
-
     for (uint32_t id = 0; id < heaps_count; id++) {
         struct thread_heap *heap = heap_at(id);
         atomic_store_explicit(&heap->mail, 0, memory_order_relaxed);
@@ -169,4 +166,16 @@ void heap_after_fork_child(void)
                           parts.live + parts.free_blocks + parts.free_pools +
                               parts.tails + parts.headers,
                           memory_order_relaxed);
+}
+
+void heap_after_fork_child(void)
+{
+    locks_release();
+    mend();
+}
+
+void heap_after_bare_fork(void)
+{
+    locks_reset();
+    mend();
 }

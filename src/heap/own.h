@@ -76,6 +76,8 @@ extern _Atomic size_t heap_held;
 void held_add(size_t bytes);
 void held_sub(size_t bytes);
 
+uint32_t now_ms(void); /* since some moment; to some milliseconds; wraps around */
+
 static inline uint32_t pool_slot(const struct pool *pool)
 {
     return (uint32_t)(pool - (struct pool *)table_pools.start);
@@ -109,10 +111,12 @@ struct arena {
     uint64_t leaving;    /* being discarded without the lock */
     uint32_t next, prev; /* list of arenas with as many free slots */
     uint32_t dirty_next,
-        dirty_prev;     /* list of arenas with dirty slots, oldest first */
+        dirty_prev; /* list of arenas with dirty slots, oldest first */
+    uint64_t given; /* slots whose pages went back to the system since last taken */
+    uint32_t given_ms;  /* when the last of them did */
     uint8_t free_count; /* of `free`: which list it is in; 0: in none */
     bool hole;
-    uint8_t reserved[22];
+    uint8_t reserved[10];
 };
 
 _Static_assert(sizeof(struct arena) == 64, "arenas are a table");
@@ -135,7 +139,8 @@ void slots_return(uint32_t first, unsigned count);
 /* Give dirty free slots back to the system until at most `keep` bytes of them are
    left; the oldest first.  Bytes given back.  No lock may be held. */
 size_t arenas_discard(size_t keep);
-size_t arenas_dirty_bytes(void); /* may be out of date */
+/* The same, as much as is good; after every slow path. */
+void arenas_tidy(void);
 /* In the child of fork(): what other threads were discarding is dirty. */
 void arenas_after_fork(void);
 void arenas_check(void);
@@ -312,6 +317,7 @@ void huge_check(void);
 /* All of them, in the order of their ranks. */
 void locks_take(void);
 void locks_release(void);
+void locks_reset(void);
 
 /* Calls `visit` for each pool and large block; with arenas_lock, or alone. */
 typedef void pool_visit(void *arg, struct pool *pool);

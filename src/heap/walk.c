@@ -29,6 +29,14 @@ void locks_release(void)
     lock_release(&heaps_lock);
 }
 
+void locks_reset(void)
+{
+    lock_reset(&huge_lock);
+    lock_reset(&arenas_lock);
+    lock_reset(&tags_lock);
+    lock_reset(&heaps_lock);
+}
+
 void pools_walk(pool_visit *visit, void *arg)
 {
     for (uint32_t i = 0; i < arenas_count; i++) {
