@@ -11,15 +11,24 @@
  * Dirty free slots are kept for a while, since programs that have just freed much
  * are likely to want it again.  Beyond a tenth of what we hold they go back to the
  * system, beginning with the arena where a slot was given back the longest ago.
+ *
+ * A program that builds and drops something big in turn would have to pay for its
+ * pages each time.  When it takes slots within a second of their being discarded,
+ * that was a mistake, and as many more are kept from then on.  What was free
+ * throughout a second is not needed any more, and kept no longer.
  */
 #include "heap/own.h"
 
 #ifdef HG_STRESS
 #define STEP 1u
 #define CANDIDATES 1u
+#define KEEP_BYTES_MIN (2 * SLOT_BYTES)
+#define SECOND_MS 3u
 #else
 #define STEP 4u       /* arenas mapped at once */
 #define CANDIDATES 8u /* arenas looked at in one list */
+#define KEEP_BYTES_MIN ((size_t)8 << 20)
+#define SECOND_MS 1000u
 #endif
 #define WINDOW_ARENAS ((uint32_t)(WINDOW_BYTES / ARENA_BYTES))
 
@@ -31,6 +40,9 @@ static uint32_t list_head[ARENA_SLOTS + 1]; /* arena + 1; by free slots; 0: empt
 static uint64_t lists;                   /* bit n - 1: list_head[n] is not empty */
 static uint32_t dirty_first, dirty_last; /* arena + 1 */
 static _Atomic size_t dirty_slots;       /* relaxed when read without the lock */
+static _Atomic size_t regretted;         /* bytes kept on top; like dirty_slots */
+static size_t lowest;      /* of dirty_bytes(), in the current second */
+static uint32_t second_ms; /* when that began */
 
 static uint64_t run_mask(unsigned first, unsigned count)
 {
@@ -96,7 +108,7 @@ static void dirty_remove(uint32_t index)
     a->dirty_next = a->dirty_prev = 0;
 }
 
-size_t arenas_dirty_bytes(void)
+static size_t dirty_bytes(void)
 {
     return atomic_load_explicit(&dirty_slots, memory_order_relaxed) * SLOT_BYTES;
 }
@@ -196,6 +208,50 @@ static uint32_t arena_find(unsigned count, uint64_t allowed)
     return NO_INDEX;
 }
 
+/* Slots of the arena have been taken. */
+static void learn(struct arena *a, uint64_t slots)
+{
+    uint64_t again = a->given & slots;
+    size_t keep = atomic_load_explicit(&regretted, memory_order_relaxed);
+    if (HG_LIKELY(again == 0 && keep == 0))
+        return;
+    a->given &= ~slots;
+    uint32_t now = now_ms();
+    if (again != 0 && now - a->given_ms < SECOND_MS) {
+        if (keep == 0) {
+            second_ms = now;
+            lowest = dirty_bytes();
+        }
+        keep += bit_count(again) * SLOT_BYTES;
+        atomic_store_explicit(&regretted, keep, memory_order_relaxed);
+    }
+    if (dirty_bytes() < lowest)
+        lowest = dirty_bytes();
+}
+
+/* The bytes that may stay dirty. */
+static size_t keep_bytes(void)
+{
+    size_t keep = heap_held_bytes() / 10;
+    if (keep < KEEP_BYTES_MIN)
+        keep = KEEP_BYTES_MIN;
+    if (HG_LIKELY(atomic_load_explicit(&regretted, memory_order_relaxed) == 0))
+        return keep;
+
+    lock_take(&arenas_lock);
+    size_t more = atomic_load_explicit(&regretted, memory_order_relaxed);
+    uint32_t now = now_ms();
+    if (now - second_ms >= SECOND_MS) {
+        size_t idle = lowest > keep ? lowest - keep : 0;
+        more = more > idle ? more - idle : 0;
+        atomic_store_explicit(&regretted, more, memory_order_relaxed);
+        second_ms = now;
+        lowest = dirty_bytes();
+    }
+    lock_release(&arenas_lock);
+    return keep > more ? keep : more;
+}
+
 /* The slots are free; returns which of them were dirty. */
 static uint64_t arena_take(uint32_t index, uint64_t slots)
 {
@@ -211,6 +267,7 @@ static uint64_t arena_take(uint32_t index, uint64_t slots)
             dirty_remove(index);
     }
     held_add(bit_count(slots & ~dirty) * SLOT_BYTES);
+    learn(a, slots);
     return dirty;
 }
 
@@ -321,6 +378,8 @@ size_t arenas_discard(size_t keep)
         a->free |= slots;
         list_insert(index);
         if (done) {
+            a->given |= keep == 0 ? 0 : slots;
+            a->given_ms = now_ms();
             held_sub(count * SLOT_BYTES);
             given += count * SLOT_BYTES;
         } else {
@@ -333,6 +392,15 @@ size_t arenas_discard(size_t keep)
         lock_release(&arenas_lock);
     }
     return given;
+}
+
+void arenas_tidy(void)
+{
+    if (HG_UNLIKELY(dirty_bytes() > KEEP_BYTES_MIN)) {
+        size_t keep = keep_bytes();
+        if (dirty_bytes() > keep)
+            arenas_discard(keep);
+    }
 }
 
 void arenas_after_fork(void)

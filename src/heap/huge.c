@@ -14,16 +14,15 @@
 #include "heap/own.h"
 
 #include <string.h>
-#include <time.h>
 
 #ifdef HG_STRESS
 #define CHUNK_BYTES PAGE_BYTES
 #define FIRST_TABLE_BYTES ((size_t)64)
-#define KEPT_NS 1000LL
+#define KEPT_MS 1u
 #else
 #define CHUNK_BYTES ((size_t)64 << 10)
 #define FIRST_TABLE_BYTES PAGE_BYTES
-#define KEPT_NS 1000000000LL
+#define KEPT_MS 1000u
 #endif
 #define KEPT_MAPPINGS 8u
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
@@ -40,7 +39,7 @@ struct record {
 struct kept {
     char *start;
     size_t bytes;
-    long long since_ns;
+    uint32_t since_ms;
 };
 
 struct lock huge_lock = {.rank = LOCK_HUGE};
@@ -54,13 +53,6 @@ static size_t chunk_bytes; /* of all records, used or free */
 static struct kept kept[KEPT_MAPPINGS];
 static size_t kept_bytes;
 static _Atomic unsigned kept_count; /* relaxed: read without the lock as a hint */
-
-static long long now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
 
 /* --- the table ------------------------------------------------------------- */
 
@@ -178,7 +170,7 @@ static unsigned kept_oldest(void)
     for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
         if (kept[i].start == NULL)
             return i;
-        if (kept[i].since_ns < kept[oldest].since_ns)
+        if ((int32_t)(kept[i].since_ms - kept[oldest].since_ms) < 0)
             oldest = i;
     }
     return oldest;
@@ -233,14 +225,15 @@ static struct kept kept_find(size_t bytes)
     return best == KEPT_MAPPINGS ? (struct kept){NULL, 0, 0} : kept_remove(best);
 }
 
-static size_t drop_before(long long limit_ns)
+/* Those that have been kept for at least `age_ms`. */
+static size_t drop(uint32_t age_ms)
 {
     struct kept gone[KEPT_MAPPINGS];
     unsigned n = 0;
     size_t bytes = 0;
     lock_take(&huge_lock);
     for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
-        if (kept[i].start != NULL && kept[i].since_ns <= limit_ns) {
+        if (kept[i].start != NULL && now_ms() - kept[i].since_ms >= age_ms) {
             gone[n] = kept_remove(i);
             bytes += gone[n].bytes;
             n++;
@@ -256,12 +249,12 @@ static size_t drop_before(long long limit_ns)
 void huge_drop_old(void)
 {
     if (atomic_load_explicit(&kept_count, memory_order_relaxed) != 0)
-        drop_before(now_ns() - KEPT_NS);
+        drop(KEPT_MS);
 }
 
 size_t huge_trim(void)
 {
-    return drop_before(INT64_MAX);
+    return drop(0);
 }
 
 /* --- blocks ------------------------------------------------------------------ */
@@ -339,7 +332,7 @@ bool huge_free(void *block)
         lock_release(&huge_lock);
         return false;
     }
-    struct kept mapping = {record->start, record->bytes, now_ns()};
+    struct kept mapping = {record->start, record->bytes, now_ms()};
     remove_record(record);
     record_free(record);
     struct kept gone = kept_insert(mapping);

@@ -13,6 +13,8 @@
  */
 #include "heap/own.h"
 
+#include <time.h>
+
 #define GIB ((uintptr_t)1 << 30)
 #define HEAP_TABLE_BYTES GIB
 #define ARENA_TABLE_BYTES (WINDOW_BYTES / ARENA_BYTES * sizeof(struct arena))
@@ -47,6 +49,14 @@ void held_sub(size_t bytes)
 size_t heap_held_bytes(void)
 {
     return atomic_load_explicit(&heap_held, memory_order_relaxed);
+}
+
+uint32_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* a few instructions, no call */
+    return (uint32_t)((uint64_t)now.tv_sec * 1000 +
+                      (uint64_t)now.tv_nsec / 1000000);
 }
 
 void heap_keep_tags(void)

@@ -18,12 +18,6 @@
 
 #define HEAPS_MAX ((uint32_t)(((size_t)1 << 30) / sizeof(struct thread_heap)))
 
-#ifdef HG_STRESS
-#define KEEP_BYTES_MIN (2 * SLOT_BYTES)
-#else
-#define KEEP_BYTES_MIN ((size_t)8 << 20) /* of dirty slots, to be reused */
-#endif
-
 #define FOUR(x) x, x, x, x
 #define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
 #if BLOCK_ALIGN == 8
@@ -110,11 +104,7 @@ struct thread_heap *thread_enter(void)
 
 void slow_end(void)
 {
-    size_t keep = heap_held_bytes() / 10;
-    if (keep < KEEP_BYTES_MIN)
-        keep = KEEP_BYTES_MIN;
-    if (arenas_dirty_bytes() > keep)
-        arenas_discard(keep);
+    arenas_tidy();
     huge_drop_old();
     if (heap_on_slow_path != NULL)
         heap_on_slow_path();

@@ -2,6 +2,8 @@
 /* heap_accounts.c - tags, walks and the census. */
 #include "heap_test.h"
 
+#include <unistd.h>
+
 START_TEST(tags_belong_to_their_blocks)
 {
     enum { COUNT = 5000 };
@@ -204,6 +206,30 @@ START_TEST(free_slots_beyond_a_tenth_go_back_by_themselves)
 }
 END_TEST
 
+#ifndef HG_STRESS /* has other limits */
+START_TEST(what_is_built_and_dropped_again_and_again_is_kept_for_a_second)
+{
+    enum { COUNT = 1024 };
+    static void *block[COUNT];
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < COUNT; i++)
+            block[i] = memset(take(64 * KIB), 1, 64 * KIB);
+        for (size_t i = 0; i < COUNT; i++)
+            give(block[i]);
+        if (round == 0)
+            ck_assert_uint_le(census().free_pools, 9 * MIB);
+    }
+    ck_assert_uint_ge(census().free_pools, 50 * MIB);
+    for (int second = 0; second < 2; second++) {
+        usleep(1100000);
+        give(take(64 * KIB)); /* notices, in the end, that nobody wanted it */
+    }
+    ck_assert_uint_le(census().free_pools, 9 * MIB);
+    heap_check();
+}
+END_TEST
+#endif
+
 int main(void)
 {
     Suite *suite = suite_create("heap_accounts");
@@ -218,5 +244,9 @@ int main(void)
     tcase_add_test(t, tags_move_from_class_to_class);
     tcase_add_test(t, trim_gives_everything_back);
     tcase_add_test(t, free_slots_beyond_a_tenth_go_back_by_themselves);
+#ifndef HG_STRESS
+    tcase_add_test(t,
+                   what_is_built_and_dropped_again_and_again_is_kept_for_a_second);
+#endif
     return run_suite(suite);
 }
