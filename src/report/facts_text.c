@@ -141,12 +141,13 @@ static void put_lost(const struct page *page, const struct gathering *family)
     FILE *out = open_memstream(&text, &bytes);
     if (out == NULL)
         return;
-    add_loss(out, lost.blocks_without_node,
-             "allocations without a line, for the ledger was full: (not recorded)");
+    add_loss(
+        out, lost.blocks_without_node,
+        "allocations without a line, for the ledger was full: see (not recorded)");
     add_loss(out, lost.frames_too_deep,
              "allocations whose stack was cut at the bottom");
     add_loss(out, lost.away_races, "updates by threads without the lock, perhaps");
-    add_loss(out, lost.children, "children that could not make a ledger");
+    add_loss(out, lost.children, "of its children could not make a ledger");
     add_loss(out, lost.samples, "moments of the timeline");
     if (fclose(out) == 0 && bytes > 0)
         line(page, "lost", (struct slice){text, bytes});

@@ -51,17 +51,11 @@ unsigned names_put_path(const struct page *page, struct slice path,
         struct slice name = tail.at[0] == '/' ? slice_after(tail, 1) : tail;
         return page_text(page, name, columns);
     }
+    /* The beginning says less than a folder at the end would: only if all fit. */
     struct slice head = first_folder(path);
-    unsigned head_columns = page_columns(head);
     unsigned used = 0;
-    if (head_columns < room) {
-        struct slice shorter = last_folders(path, room - head_columns);
-        /* The beginning says less than a folder at the end would. */
-        if (shorter.at == tail.at) {
-            used = page_text(page, head, head_columns);
-            tail = shorter;
-        }
-    }
+    if (page_columns(head) + page_columns(tail) <= room)
+        used = page_text(page, head, room);
     fputs(GAP, page->out);
     return used + 1 + page_text(page, tail, columns - used - 1);
 }

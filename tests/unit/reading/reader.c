@@ -243,7 +243,8 @@ START_TEST(a_root_with_a_code_is_refused)
     make_small(&maker);
     maker.nodes[LEDGER_NO_NODE].code = 1;
     maker.nodes[LEDGER_ROOT].code = 1;
-    ck_assert_says(fault_of_maker(&maker), HG_ECORRUPT, "node 1 cannot have a code");
+    ck_assert_says(fault_of_maker(&maker), HG_ECORRUPT,
+                   "node 1 cannot have a code");
 }
 END_TEST
 
