@@ -11,6 +11,8 @@
 #ifndef HG_ADAPT_CPYTHON_RECYCLE_H
 #define HG_ADAPT_CPYTHON_RECYCLE_H
 
+#include "base/base.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -57,13 +59,21 @@ bool recycle_freed(const void *block);
  *
  *     bytes - 1 >= recycle_quiet_bytes
  *
- * and that of PyObject_Free calls recycle_asked(1) if recycle_quiet_bytes is 0.  It
- * may call PyObject_Malloc.  Without these calls, and in other versions, nothing is
- * lost but some truth.
+ * which is SMALL_MAX when nothing is to be told, less when tables are, and 0 until
+ * the next call after one was asked for.  While it is 0, the hook of PyObject_Free
+ * calls recycle_asked(1).  Both may be left out: then one table in so many is
+ * charged to the line that had it before.  recycle_asked() may call
+ * PyObject_Malloc.
  */
-extern size_t recycle_quiet_bytes; /* SMALL_MAX, less, or 0 until the next call */
+extern size_t recycle_quiet_bytes HG_HIDDEN;
 
 void recycle_asked(size_t bytes);
+
+/* False: while recycle_quiet_bytes is not 0, recycle_asked() has no use for it. */
+static inline bool recycle_may_be_table(size_t bytes)
+{
+    return bytes == 208 || bytes == 288 || bytes - 1 >= 399;
+}
 
 /*
  * Put back what a full collection switched on; free what was pushed meanwhile.
