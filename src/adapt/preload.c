@@ -75,12 +75,6 @@ static void after_fork_parent(void)
     heap_after_fork_parent();
 }
 
-static void after_fork_child(void)
-{
-    book_after_fork();
-    heap_after_fork_child();
-}
-
 static void stopped(void)
 {
     frames_force_slow();
@@ -111,7 +105,7 @@ __attribute__((constructor)) static void start(int count, char **arguments)
         return;
     session_note_python(python.get_version());
     heap_on_slow_path = timeline_tick;
-    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+    pthread_atfork(before_fork, after_fork_parent, session_forked);
     on_exit(exited, NULL);
     displaced_expect(count, arguments);
     hooks_install();

@@ -200,5 +200,7 @@ void heap_before_fork(void);
 void heap_after_fork_parent(void);
 /* Adopts the heaps of the threads that are gone. */
 void heap_after_fork_child(void);
+/* The same in the child of _Fork() or clone(), where no handler ran before. */
+void heap_after_bare_fork(void);
 
 #endif

@@ -233,12 +233,21 @@ static hg_status make_childs_ledger(struct ledger *child)
     return HG_OK;
 }
 
+void session_forked(void)
+{
+    heap_after_fork_child();
+    book_after_fork();
+    session.mended = getpid();
+}
+
 static bool start_child(void)
 {
     static struct ledger child;
 
-    heap_after_fork_child(); /* does nothing if a handler has already done it */
-    book_after_fork();
+    if (session.mended != getpid()) {
+        heap_after_bare_fork();
+        book_after_fork();
+    }
     session_adapter.forked();
     hg_status status =
         session.config.children ? make_childs_ledger(&child) : HG_ENOTSUP;

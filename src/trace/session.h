@@ -22,6 +22,7 @@ struct session {
     struct ledger ledger; /* of this process, while `active` */
     struct tree tree;
     pid_t pid;            /* the process that `ledger` belongs to */
+    pid_t mended;         /* the forked child whose locks a handler has put in order */
     bool active;          /* set before threads start; a forked child takes it over */
 };
 
@@ -54,6 +55,10 @@ hg_status session_start(void);
  * are kept from now on.  The caller must hold no block that has no tag yet.
  */
 bool session_awake(void);
+
+/* In a forked child, by a handler of fork(): heap and book are in order.  Who finds
+   himself in a child without it came by _Fork() or clone(). */
+void session_forked(void);
 
 /* The interpreter begins to finalize: close the accounts, keep what is live now. */
 void session_finalize(void);
