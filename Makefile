@@ -38,7 +38,7 @@ bench:
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(prefix)
-	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD)
+	@DESTDIR="$(if $(DESTDIR),$(abspath $(DESTDIR)))" meson install -C $(BUILD)
 
 format:
 	git ls-files -z 'src/*.[ch]' 'include/*.h' 'tests/*.[ch]' | xargs -0 clang-format -i
