@@ -18,6 +18,7 @@
 #include "adapt/cpython/observer.h"
 #include "adapt/cpython/proof.h"
 #include "adapt/cpython/python.h"
+#include "adapt/cpython/recycle.h"
 #include "heap/heap.h"
 #include "trace/book.h"
 #include "trace/session.h"
@@ -206,9 +207,19 @@ static struct owner traced_owner(enum py_domain domain)
     return (struct owner){.node = frames_node()};
 }
 
+/* Whether a request is small, and no table of a dict that we want to know of. */
+HG_ALWAYS_INLINE bool is_quiet(enum py_domain domain, size_t bytes)
+{
+    return domain == PY_OBJ ? bytes - 1 < recycle_quiet_bytes : heap_is_small(bytes);
+}
+
 static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
 {
     size_t n = at_least_one(bytes);
+
+    if (domain == PY_OBJ && n - 1 >= recycle_quiet_bytes &&
+        (recycle_quiet_bytes == 0 || recycle_may_be_table(n)))
+        recycle_asked(n);
     struct owner owner = traced_owner(domain);
 
     if (n <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away) {
@@ -227,7 +238,7 @@ static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
 HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l, enum ledger_mode mode,
                                      enum py_domain domain, size_t bytes)
 {
-    if (HG_UNLIKELY(!heap_is_small(bytes)) ||
+    if (HG_UNLIKELY(!is_quiet(domain, bytes)) ||
         (domain == PY_RAW && !frames_lock_is_mine_fast(l, current_state(l))))
         return traced_malloc_slow(domain, bytes);
     uint32_t node = frames_fast(l, mode);
