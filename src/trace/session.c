@@ -309,7 +309,8 @@ void session_exit(int status, bool early)
         return;
     header->exit_status = status;
     header->exited_early = early;
-    bool closed = header->state == LEDGER_FINALIZED;
+    bool closed = header->state == LEDGER_FINALIZED ||
+                  session.config.mode == LEDGER_MODE_UNTRACED;
     close_book(LEDGER_EXITED);
     /* Without finalization other threads may still be making nodes. */
     if (closed)

@@ -7,6 +7,7 @@
 #include "adapt/cpython/python.h"
 #include "base/base.h"
 #include "trace/book.h"
+#include "trace/session.h"
 
 /*
  * A thread's stack is remembered as it was when it last allocated: for each frame
@@ -179,9 +180,12 @@ HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l, enum ledger_mod
 static inline uint32_t frames_node(void)
 {
     const struct py_layout *l = python.layout;
+    uint32_t node = frames_fast(l, session.config.mode);
+    if (node != LEDGER_NO_NODE)
+        return node;
     void *state = current_state(l);
     void *frame = state != NULL ? current_frame(l, state) : NULL;
-    uint32_t node = frames_slow(state, frame);
+    node = frames_slow(state, frame);
 #if HG_CHECK >= 2
     frames_check(state, frame, node);
 #endif
