@@ -79,7 +79,7 @@ static int compare(const void *x, const void *y, void *table)
     return order_by_names(table, a, b);
 }
 
-struct table_row *growth_rows(const struct table *table, size_t *count)
+struct table_row *growth_rows(const struct table *table, size_t top, size_t *count)
 {
     size_t all;
     size_t kept = 0;
@@ -90,8 +90,7 @@ struct table_row *growth_rows(const struct table *table, size_t *count)
         if (!is_zero(live(rows[i].side[SIDE_A])) ||
             !is_zero(live(rows[i].side[SIDE_B])))
             rows[kept++] = rows[i];
-    if (kept > 1)
-        qsort_r(rows, kept, sizeof *rows, compare, (void *)table);
+    order_first(rows, kept, top, compare, (void *)table);
     *count = kept;
     return rows;
 }

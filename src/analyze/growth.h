@@ -19,9 +19,9 @@ int64_t growth_bytes(const struct measure *a, const struct measure *b);
 int64_t growth_blocks(const struct measure *a, const struct measure *b);
 
 /*
- * All rows that are live on either side, as table_rows() gives them: the largest
- * change first, and equal ones in the order of their names.
+ * All rows that are live on either side, as table_rows() gives them: the `top`
+ * largest changes first, equal ones in the order of their names, then the rest.
  */
-struct table_row *growth_rows(const struct table *table, size_t *count);
+struct table_row *growth_rows(const struct table *table, size_t top, size_t *count);
 
 #endif

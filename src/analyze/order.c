@@ -48,9 +48,57 @@ static int compare(const void *x, const void *y, void *arg)
 }
 
 void order_by_moment(const struct table *table, struct table_row *rows,
-                     size_t count, enum moment moment)
+                     size_t count, size_t top, enum moment moment)
 {
     struct view view = {table, moment};
-    if (count > 1)
-        qsort_r(rows, count, sizeof *rows, compare, &view);
+    order_first(rows, count, top, compare, &view);
+}
+
+/* A heap of rows whose root is the one that would come last. */
+struct heap {
+    struct table_row *rows;
+    size_t count;
+    int (*compare)(const void *, const void *, void *);
+    void *arg;
+};
+
+/* Let the row at `at` sink until both rows below it come before it. */
+static void sink(const struct heap *heap, size_t at)
+{
+    for (;;) {
+        size_t last = at;
+        for (size_t below = 2 * at + 1; below <= 2 * at + 2; below++)
+            if (below < heap->count &&
+                heap->compare(&heap->rows[below], &heap->rows[last], heap->arg) > 0)
+                last = below;
+        if (last == at)
+            return;
+        struct table_row row = heap->rows[at];
+        heap->rows[at] = heap->rows[last];
+        heap->rows[last] = row;
+        at = last;
+    }
+}
+
+void order_first(struct table_row *rows, size_t count, size_t top,
+                 int (*compare_rows)(const void *, const void *, void *), void *arg)
+{
+    if (top > count)
+        top = count;
+    if (top == 0)
+        return;
+    struct heap heap = {rows, top, compare_rows, arg};
+    if (top < count) {
+        for (size_t i = top / 2; i-- > 0;)
+            sink(&heap, i);
+        for (size_t i = top; i < count; i++) {
+            if (compare_rows(&rows[i], &rows[0], arg) >= 0)
+                continue;
+            struct table_row row = rows[0];
+            rows[0] = rows[i];
+            rows[i] = row;
+            sink(&heap, 0);
+        }
+    }
+    qsort_r(rows, top, sizeof *rows, compare_rows, arg);
 }

@@ -107,7 +107,8 @@ static bool show(const struct options *options, const struct table *table,
                  const struct gathering *a, const struct gathering *b)
 {
     struct diff diff = {.sides = {a, b}, .table = table, .top = options->top};
-    struct table_row *rows = growth_rows(table, &diff.count);
+    struct table_row *rows =
+        growth_rows(table, options->json ? SIZE_MAX : diff.top, &diff.count);
     if (rows == NULL) {
         say("memory", "there is none left");
         return false;

@@ -114,7 +114,8 @@ static bool show(const struct options *options, const struct gathering *family,
         say(family->processes[0].path, "needs more memory than there is");
         return false;
     }
-    order_by_moment(table, rows, report.count, report.moment);
+    order_by_moment(table, rows, report.count,
+                    options->json ? SIZE_MAX : report.top, report.moment);
     report.rows = rows;
     if (options->json)
         report_json(stdout, &report);

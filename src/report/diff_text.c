@@ -138,7 +138,8 @@ void diff_text(FILE *out, const struct diff *diff, bool colour)
     put_side(&page, "before", diff->sides[SIDE_A]);
     put_side(&page, "after", diff->sides[SIDE_B]);
     put_sum(&page, diff->table);
-    if (diff->count > 0 && growth_of(&diff->rows[0]) != CHANGE_SAME)
+    if (diff->count > 0 && diff->top > 0 &&
+        growth_of(&diff->rows[0]) != CHANGE_SAME)
         put_title(&page, diff->table);
     while (shown < diff->count && shown < diff->top &&
            growth_of(&diff->rows[shown]) != CHANGE_SAME)

@@ -96,14 +96,14 @@ static void draw(const struct gathering *family, const struct table *table)
     struct table_row *rows = table_rows(table, &report.count);
     require(rows != NULL);
     report.moment = report_default_moment(family);
-    order_by_moment(table, rows, report.count, report.moment);
+    order_by_moment(table, rows, report.count, 3, report.moment);
     report.rows = rows;
     report_text(nowhere, &report, true);
     report_json(nowhere, &report);
     free(rows);
 
     struct diff diff = {.sides = {family, family}, .table = table, .top = 20};
-    rows = growth_rows(table, &diff.count);
+    rows = growth_rows(table, SIZE_MAX, &diff.count);
     require(rows != NULL);
     diff.rows = rows;
     diff_text(nowhere, &diff, false);

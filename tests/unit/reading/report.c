@@ -34,7 +34,8 @@ static char *report_of(const char *path, enum table_by by, enum moment moment,
     struct report report = {
         .family = &family, .table = table, .moment = moment, .top = 2};
     struct table_row *rows = table_rows(table, &report.count);
-    order_by_moment(table, rows, report.count, moment);
+    order_by_moment(table, rows, report.count, json ? SIZE_MAX : report.top,
+                    moment);
     report.rows = rows;
     FILE *out = open_memstream(&text, &bytes);
     if (json)
@@ -56,7 +57,7 @@ static char *diff_of(const char *before, const char *after)
     struct gathering a = gather_into(before, table, SIDE_A);
     struct gathering b = gather_into(after, table, SIDE_B);
     struct diff diff = {.sides = {&a, &b}, .table = table, .top = 20};
-    struct table_row *rows = growth_rows(table, &diff.count);
+    struct table_row *rows = growth_rows(table, diff.top, &diff.count);
     diff.rows = rows;
     FILE *out = open_memstream(&text, &bytes);
     diff_text(out, &diff, false);

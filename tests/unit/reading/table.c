@@ -45,7 +45,7 @@ static struct table_row *rows_of(struct table *table, size_t expected)
     struct table_row *rows = table_rows(table, &count);
     ck_assert_ptr_nonnull(rows);
     ck_assert_uint_eq(count, expected);
-    order_by_moment(table, rows, count, MOMENT_LIVE);
+    order_by_moment(table, rows, count, SIZE_MAX, MOMENT_LIVE);
     return rows;
 }
 
@@ -278,6 +278,33 @@ START_TEST(equal_rows_come_in_the_order_of_their_names)
 }
 END_TEST
 
+START_TEST(the_first_rows_are_the_same_however_many_are_wanted)
+{
+    struct ledger_maker maker;
+    char function[16];
+    struct table *table = table_new(BY_LINE);
+    maker_begin(&maker);
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(function, sizeof function, "f%u", i);
+        maker_allocated(&maker, maker_line(&maker, "a.py", function, i),
+                        i * 7919 % 97);
+    }
+    add(table, SIDE_A, &maker);
+
+    struct table_row *all = rows_of(table, 500);
+    for (size_t top = 0; top < 500; top += 33) {
+        size_t count;
+        struct table_row *rows = table_rows(table, &count);
+        order_by_moment(table, rows, count, top, MOMENT_LIVE);
+        for (size_t i = 0; i < top; i++)
+            ck_assert_uint_eq(rows[i].number, all[i].number);
+        free(rows);
+    }
+    free(all);
+    table_free(table);
+}
+END_TEST
+
 static void make_line(struct ledger_maker *maker, const char *function,
                       uint64_t bytes)
 {
@@ -303,7 +330,7 @@ START_TEST(growth_tells_new_gone_grown_shrunk_and_same)
     add(table, SIDE_B, &after);
 
     size_t count;
-    struct table_row *rows = growth_rows(table, &count);
+    struct table_row *rows = growth_rows(table, SIZE_MAX, &count);
 
     static const enum change expected[] = {CHANGE_NEW, CHANGE_GONE, CHANGE_SHRUNK,
                                            CHANGE_GROWN, CHANGE_SAME};
@@ -335,7 +362,7 @@ START_TEST(what_was_freed_on_both_sides_is_no_row_of_a_diff)
     add(table, SIDE_B, &after);
 
     size_t count;
-    free(growth_rows(table, &count));
+    free(growth_rows(table, SIZE_MAX, &count));
     ck_assert_uint_eq(count, 0);
     table_free(table);
 }
@@ -355,6 +382,7 @@ int main(void)
         a_deep_stack_is_no_danger,
         a_relative_file_belongs_to_the_folder_of_its_program,
         equal_rows_come_in_the_order_of_their_names,
+        the_first_rows_are_the_same_however_many_are_wanted,
         growth_tells_new_gone_grown_shrunk_and_same,
         what_was_freed_on_both_sides_is_no_row_of_a_diff,
     };
