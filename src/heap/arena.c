@@ -19,6 +19,8 @@
  */
 #include "heap/own.h"
 
+#include <string.h>
+
 #ifdef HG_STRESS
 #define STEP 1u
 #define CANDIDATES 1u
@@ -403,22 +405,54 @@ void arenas_tidy(void)
     }
 }
 
-void arenas_after_fork(void)
+/* Slots of the arena that belong to a pool; the descriptors of the others are made
+   what those of free slots have to be. */
+static uint64_t taken_slots(uint32_t index)
 {
+    uint64_t taken = 0;
+    struct pool *pool = pool_at_slot(index * ARENA_SLOTS);
+    for (unsigned s = 0; s < ARENA_SLOTS;) {
+        if (atomic_load_explicit(&pool[s].state, memory_order_relaxed) !=
+            POOL_FREE) {
+            taken |= run_mask(s, pool[s].slots);
+            s += pool[s].slots;
+            continue;
+        }
+        pool[s].slot_of_run = 0;
+        pool[s].tags = NULL;
+        atomic_store_explicit(&pool[s].fast, NULL, memory_order_relaxed);
+        atomic_store_explicit(&pool[s].remote, NULL, memory_order_relaxed);
+        s++;
+    }
+    return taken;
+}
+
+void arenas_mend(bool bare)
+{
+    size_t in_use = atomic_load_explicit(&heap_space.bytes, memory_order_relaxed);
+    if (arenas_count < in_use / ARENA_BYTES)
+        arenas_count = (uint32_t)(in_use / ARENA_BYTES);
+    memset(list_head, 0, sizeof list_head);
+    lists = 0;
+    dirty_first = dirty_last = 0;
+    size_t dirty = 0;
     for (uint32_t i = 0; i < arenas_count; i++) {
         struct arena *a = arena_at(i);
-        uint64_t slots = a->leaving;
-        if (slots == 0)
+        if (a->hole)
             continue;
-        list_remove(i);
-        if (a->dirty == 0)
-            dirty_insert(i);
+        uint64_t taken = taken_slots(i);
+        /* Without the lock a slot may have been written to, unknown to its arena.
+         */
+        uint64_t clean = bare ? 0 : a->free & ~a->dirty & ~taken;
+        a->free = ~taken;
+        a->dirty = a->free & ~clean;
         a->leaving = 0;
-        a->free |= slots;
-        a->dirty |= slots;
-        dirty_slots_change(bit_count(slots), 0);
         list_insert(i);
+        if (a->dirty != 0)
+            dirty_insert(i);
+        dirty += bit_count(a->dirty);
     }
+    atomic_store_explicit(&dirty_slots, dirty, memory_order_relaxed);
 }
 
 /* --- checking --------------------------------------------------------------- */

@@ -13,6 +13,9 @@
  * asleep while fork() ran.  Otherwise all blocks of the pool are taken for live
  * ones: it loses its free blocks and nothing else.
  *
+ * After a fork that ran no handlers, _Fork() or clone(), nothing is whole but what
+ * the thread itself owned.  Then lists that locks guard are made anew as well.
+ *
  * What remains: other threads' frees, half seen, that happen to look like such a
  * list.  POSIX promises such a child no malloc at all.
  */
@@ -76,53 +79,72 @@ static void mend_remote(struct pool *pool)
         mail_push(heap_at(pool_owner(pool)), pool);
 }
 
-static bool is_lost(const struct thread_heap *heap)
+/* A heap that nobody owns any more, or that its lock did not keep whole. */
+static bool is_lost(const struct thread_heap *heap, bool bare)
 {
-    return atomic_load_explicit(&heap->state, memory_order_relaxed) == HEAP_OWNED &&
-           heap != heap_of_thread();
+    uint8_t state = atomic_load_explicit(&heap->state, memory_order_relaxed);
+    return heap != heap_of_thread() && (state == HEAP_OWNED || bare);
 }
 
+/* *arg tells whether the fork was a bare one. */
 static void mend_pool(void *arg, struct pool *pool)
 {
-    (void)arg;
-    if (pool_state(pool) == POOL_LARGE || pool_owner(pool) == SYSTEM_HEAP)
+    if (pool_state(pool) == POOL_LARGE)
         return;
     struct thread_heap *heap = heap_at(pool_owner(pool));
-    if (is_lost(heap))
+    if (is_lost(heap, *(bool *)arg))
         adopt_pool(heap, pool);
     mend_remote(pool);
-}
-
-/* Slots that a thread had just taken, or was about to give back. */
-static void return_orphans(void)
-{
-    for (uint32_t slot = 0; slot < arenas_count * ARENA_SLOTS;) {
-        const struct arena *a = arena_at(slot / ARENA_SLOTS);
-        struct pool *pool = pool_at_slot(slot);
-        if (a->hole || (a->free >> slot % ARENA_SLOTS & 1) != 0) {
-            slot++;
-        } else if (pool_state(pool) != POOL_FREE) {
-            slot += pool->slots;
-        } else {
-            pool->slot_of_run = 0;
-            pool->tags = NULL;
-            atomic_store_explicit(&pool->fast, NULL, memory_order_relaxed);
-            atomic_store_explicit(&pool->remote, NULL, memory_order_relaxed);
-            slots_return(slot, 1);
-            slot++;
-        }
-    }
 }
 
 static void retire_empty(void *arg, struct pool *pool)
 {
     (void)arg;
-    enum pool_state state = pool_state(pool);
-    if (state != POOL_USED || pool->used != 0 || pool_owner(pool) == SYSTEM_HEAP)
+    if (pool_state(pool) != POOL_USED || pool->used != 0)
         return;
     struct thread_heap *heap = heap_at(pool_owner(pool));
     if (heap != heap_of_thread())
         pool_emptied(heap, pool);
+}
+
+/* Who was lost has no thread any more; those who had none are in the list already,
+   unless that is made anew. */
+static void list_abandoned(bool bare)
+{
+    if (bare)
+        abandoned_forget();
+    for (uint32_t id = SYSTEM_HEAP + 1; id < heaps_count; id++) {
+        struct thread_heap *heap = heap_at(id);
+        if (!is_lost(heap, bare))
+            continue;
+        atomic_store_explicit(&heap->state, HEAP_ABANDONED, memory_order_relaxed);
+        abandoned_push(heap, heap->pools != 0);
+    }
+}
+
+/* The caller is alone and no lock is held; what is done here takes some of them. */
+static void mend(bool bare)
+{
+    arenas_mend(bare);
+    if (bare)
+        huge_mend();
+    for (uint32_t id = 0; id < heaps_count; id++) {
+        struct thread_heap *heap = heap_at(id);
+        atomic_store_explicit(&heap->mail, 0, memory_order_relaxed);
+        if (is_lost(heap, bare))
+            heap_init_empty(heap, id, id == SYSTEM_HEAP ? HEAP_SYSTEM : HEAP_OWNED);
+    }
+    pools_walk(mend_pool, &bare);
+    list_abandoned(bare);
+    pools_walk(retire_empty, NULL);
+
+    /* A mapping that a thread was taking or returning is in no table. */
+    struct heap_census parts;
+    census_parts(&parts);
+    atomic_store_explicit(&heap_held,
+                          parts.live + parts.free_blocks + parts.free_pools +
+                              parts.tails + parts.headers,
+                          memory_order_relaxed);
 }
 
 void heap_before_fork(void)
@@ -137,45 +159,14 @@ void heap_after_fork_parent(void)
     locks_release();
 }
 
-/* The caller is alone and no lock is held; what is done here takes some of them. */
-static void mend(void)
-{
-    arenas_after_fork();
-    for (uint32_t id = 0; id < heaps_count; id++) {
-        struct thread_heap *heap = heap_at(id);
-        atomic_store_explicit(&heap->mail, 0, memory_order_relaxed);
-        if (is_lost(heap))
-            heap_init_empty(heap, id, HEAP_OWNED);
-    }
-    return_orphans();
-    pools_walk(mend_pool, NULL);
-    for (uint32_t id = 0; id < heaps_count; id++) {
-        struct thread_heap *heap = heap_at(id);
-        if (is_lost(heap)) {
-            atomic_store_explicit(&heap->state, HEAP_ABANDONED,
-                                  memory_order_relaxed);
-            abandoned_push(heap, true);
-        }
-    }
-    pools_walk(retire_empty, NULL);
-
-    /* A mapping that a thread was taking or returning is in no table. */
-    struct heap_census parts;
-    census_parts(&parts);
-    atomic_store_explicit(&heap_held,
-                          parts.live + parts.free_blocks + parts.free_pools +
-                              parts.tails + parts.headers,
-                          memory_order_relaxed);
-}
-
 void heap_after_fork_child(void)
 {
     locks_release();
-    mend();
+    mend(false);
 }
 
 void heap_after_bare_fork(void)
 {
     locks_reset();
-    mend();
+    mend(true);
 }

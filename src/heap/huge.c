@@ -397,6 +397,23 @@ void *heap_remap_huge(void *block, size_t bytes, struct place *place)
     return resize(block, bytes, true, place);
 }
 
+void huge_mend(void)
+{
+    records = 0;
+    for (size_t i = 0; i < table_size; i++)
+        records += table[i] != NULL;
+    free_records = NULL; /* some are lost, but none is in use twice */
+    kept_bytes = 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
+        if (kept[i].start != NULL) {
+            kept_bytes += kept[i].bytes;
+            count++;
+        }
+    }
+    atomic_store_explicit(&kept_count, count, memory_order_relaxed);
+}
+
 /* --- walking ----------------------------------------------------------------- */
 
 void huge_walk(heap_visit *visit, void *arg) /* with huge_lock */

@@ -141,8 +141,8 @@ void slots_return(uint32_t first, unsigned count);
 size_t arenas_discard(size_t keep);
 /* The same, as much as is good; after every slow path. */
 void arenas_tidy(void);
-/* In the child of fork(): what other threads were discarding is dirty. */
-void arenas_after_fork(void);
+/* In the child of fork(): all of this anew, from what the descriptors say. */
+void arenas_mend(bool bare);
 void arenas_check(void);
 
 /* --- tags.c: the system heap ----------------------------------------------- */
@@ -288,6 +288,7 @@ void thread_slow_end(struct thread_heap *heap);
 struct thread_heap *abandoned_pop(void); /* with heaps_lock; NULL: none */
 /* With heaps_lock.  Those with warm pools first, for new threads. */
 void abandoned_push(struct thread_heap *heap, bool first);
+void abandoned_forget(void); /* all of the list */
 void heaps_trim_abandoned(void);
 extern _Atomic uint32_t abandoned_count; /* changes under heaps_lock */
 
@@ -310,6 +311,7 @@ void huge_walk(heap_visit *visit, void *arg);
 void huge_census(struct heap_census *census); /* with huge_lock */
 size_t huge_trim(void);
 void huge_drop_old(void);
+void huge_mend(void); /* after a fork that did not wait for the lock */
 void huge_check(void);
 
 /* --- walk.c, fork.c -------------------------------------------------------- */

@@ -52,6 +52,12 @@ void abandoned_push(struct thread_heap *heap, bool first)
     atomic_fetch_add_explicit(&abandoned_count, 1, memory_order_relaxed);
 }
 
+void abandoned_forget(void)
+{
+    abandoned_first = abandoned_last = 0;
+    atomic_store_explicit(&abandoned_count, 0, memory_order_relaxed);
+}
+
 struct thread_heap *abandoned_pop(void)
 {
     if (abandoned_first == 0)

@@ -155,6 +155,33 @@ START_TEST(child_of_a_busy_program_has_a_whole_heap)
 }
 END_TEST
 
+#ifndef HG_SANITIZED
+START_TEST(child_of_a_bare_fork_has_a_heap_too)
+{
+    pthread_t thread[THREADS];
+    heap_keep_tags();
+    for (uintptr_t i = 0; i < THREADS; i++)
+        pthread_create(&thread[i], NULL, work, (void *)(i + 1));
+    for (unsigned i = 0; i < 30; i++) {
+        use_heap(i);
+        pid_t child = _Fork();
+        if (child == 0) {
+            heap_after_bare_fork();
+            heap_check();
+            use_heap(i + 1);
+            heap_check();
+            _exit(0);
+        }
+        child_ends_well(child);
+    }
+    enough = true;
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(thread[i], NULL);
+    heap_check();
+}
+END_TEST
+#endif
+
 int main(void)
 {
     Suite *suite = suite_create("heap_fork");
@@ -162,5 +189,8 @@ int main(void)
     tcase_add_test(t, parent_and_child_go_on);
     tcase_add_test(t, child_takes_over_the_heaps_of_sleeping_threads);
     tcase_add_test(t, child_of_a_busy_program_has_a_whole_heap);
+#ifndef HG_SANITIZED /* whose own locks nobody mends */
+    tcase_add_test(t, child_of_a_bare_fork_has_a_heap_too);
+#endif
     return run_suite(suite);
 }
