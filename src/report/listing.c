@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { PID = 8, STATE = 11, AGE = 7, SIZE = 11 };
+enum { PID = 7, STATE = 11, AGE = 7, SIZE = 11 };
 #define COMMAND_COLUMNS (PAGE_COLUMNS - PID - 2 - STATE - AGE - 3 * SIZE - 2)
 
 /* At most STATE - 1 columns. */

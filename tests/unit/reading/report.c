@@ -310,8 +310,8 @@ START_TEST(a_list_shows_children_below_their_program)
     FILE *out = open_memstream(&text, &bytes);
     listing_text(out, &family, 1, false);
     fclose(out);
-    ck_assert_ptr_nonnull(strstr(text, "    4711  ended 0 "));
-    ck_assert_ptr_nonnull(strstr(text, "  python3 app.py\n    4712  killed "));
+    ck_assert_ptr_nonnull(strstr(text, "   4711  ended 0 "));
+    ck_assert_ptr_nonnull(strstr(text, "  python3 app.py\n   4712  killed "));
     ck_assert_ptr_nonnull(strstr(text, "    python3 app.py\n"));
     check_columns(text);
     free(text);
