@@ -10,9 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-char *facts_command(const struct ledger_copy *copy)
+/* What remains of an argv, each argument ended by a zero byte, on one line. */
+static char *join(struct slice argv)
 {
-    struct slice argv = ledger_copy_text(copy, copy->header.command);
     char *text = malloc(argv.bytes + 1);
     if (text == NULL)
         return NULL;
@@ -22,6 +22,52 @@ char *facts_command(const struct ledger_copy *copy)
         text[i] = argv.at[i] >= 0 && argv.at[i] < ' ' ? ' ' : argv.at[i];
     text[argv.bytes] = '\0';
     return text;
+}
+
+char *facts_command(const struct ledger_copy *copy)
+{
+    return join(ledger_copy_text(copy, copy->header.command));
+}
+
+static struct slice first_argument(struct slice argv)
+{
+    return (struct slice){argv.at, strnlen(argv.at, argv.bytes)};
+}
+
+static struct slice without_first(struct slice argv)
+{
+    size_t bytes = first_argument(argv).bytes;
+    return slice_after(argv, bytes < argv.bytes ? bytes + 1 : bytes);
+}
+
+static struct slice without_folder(struct slice argv)
+{
+    struct slice first = first_argument(argv);
+    for (size_t i = first.bytes; i-- > 0;)
+        if (first.at[i] == '/')
+            return i + 1 < first.bytes ? slice_after(argv, i + 1) : argv;
+    return argv;
+}
+
+/* An option of Python's that stands alone and says little: not -m, -c, -X, -W. */
+static bool is_minor_option(struct slice argument)
+{
+    return argument.bytes >= 2 && argument.at[0] == '-' &&
+           memchr("mcXW-", argument.at[1], 5) == NULL;
+}
+
+char *facts_short_command(const struct ledger_copy *copy)
+{
+    struct slice argv =
+        without_folder(ledger_copy_text(copy, copy->header.command));
+    if (argv.bytes > 0 && slice_begins(argv, slice_of("python"))) {
+        struct slice rest = without_first(argv);
+        while (rest.bytes > 0 && is_minor_option(first_argument(rest)))
+            rest = without_first(rest);
+        if (rest.bytes > 0)
+            argv = without_folder(rest);
+    }
+    return join(argv);
 }
 
 static uint64_t now_ns(void)

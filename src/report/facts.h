@@ -36,6 +36,12 @@ struct ledger_lost facts_lost(const struct gathering *family);
 /* argv on one line, with spaces between; the caller free()s it; NULL: no memory. */
 char *facts_command(const struct ledger_copy *copy);
 
+/*
+ * The same for narrow columns: without the folder of the program and, if that is
+ * a Python, without it: "/usr/bin/python3 -B /srv/app.py x" -> "app.py x".
+ */
+char *facts_short_command(const struct ledger_copy *copy);
+
 /* How long it ran or has been running, as far as the ledger and the clock tell. */
 uint64_t facts_duration_ns(const struct process *process);
 

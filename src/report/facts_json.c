@@ -108,7 +108,7 @@ void facts_json_process(struct json *json, const struct process *process)
     json_bool(json, header->state == LEDGER_SNAPSHOT);
     put_number(json, "start_time_ns", header->start_realtime_ns);
     put_number(json, "duration_ns", facts_duration_ns(process));
-    put_number(json, "live_bytes", header->live_bytes);
+    put_number(json, "live_bytes", ledger_live_bytes(header));
     put_number(json, "peak_bytes", header->peak_bytes);
     put_number(json, "peak_time_ns", header->peak_time_ns);
     put_number(json, "rss_bytes", facts_rss_bytes(process));

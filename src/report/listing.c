@@ -49,7 +49,7 @@ static void put_process(const struct page *page, const struct process *process,
     bool traced = header->mode != LEDGER_MODE_UNTRACED;
     uint64_t rss = facts_rss_bytes(process);
     char text[HUMAN_BYTES];
-    char *command = facts_command(process->copy);
+    char *command = facts_short_command(process->copy);
 
     fprintf(page->out, "%*d  ", PID, (int)header->pid);
     short_state(text, process);
@@ -58,7 +58,7 @@ static void put_process(const struct page *page, const struct process *process,
     fprintf(page->out, "%-*s", STATE, text);
     page_style(page, STYLE_PLAIN);
     page_right(page, human_age(text, age_ns(header)), AGE);
-    put_size(page, header->live_bytes, traced);
+    put_size(page, ledger_live_bytes(header), traced);
     put_size(page, header->peak_bytes, traced);
     put_size(page, rss, rss > 0);
     fputs(is_child ? "    " : "  ", page->out);

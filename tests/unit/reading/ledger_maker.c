@@ -158,9 +158,11 @@ void maker_allocated_in(struct ledger_maker *maker, enum ledger_domain domain,
         owners[i]->allocated_bytes += bytes;
         owners[i]->allocated_blocks++;
     }
-    header->live_bytes += bytes;
-    if (header->live_bytes > header->peak_bytes)
-        header->peak_bytes = header->live_bytes;
+    header->below_peak_bytes -= (int64_t)bytes;
+    if (header->below_peak_bytes < 0) {
+        header->peak_bytes -= (uint64_t)header->below_peak_bytes;
+        header->below_peak_bytes = 0;
+    }
 }
 
 void maker_allocated(struct ledger_maker *maker, uint32_t node, uint64_t bytes)
@@ -171,12 +173,12 @@ void maker_allocated(struct ledger_maker *maker, uint32_t node, uint64_t bytes)
 void maker_freed(struct ledger_maker *maker, uint32_t node, uint64_t bytes)
 {
     struct ledger_header *header = &maker->header;
-    if (header->live_bytes == header->peak_bytes)
+    if (header->below_peak_bytes == 0)
         header->epoch++;
     touch(&maker->nodes[node].counters, header->epoch);
     maker->nodes[node].counters.freed_bytes += bytes;
     maker->nodes[node].counters.freed_blocks++;
-    header->live_bytes -= bytes;
+    header->below_peak_bytes += (int64_t)bytes;
 }
 
 void maker_away(struct ledger_maker *maker, struct ledger_away away)
@@ -194,7 +196,6 @@ void maker_inherited(struct ledger_maker *maker, uint32_t node, uint64_t bytes,
     maker->inherited[node] = (struct ledger_inherited){bytes, blocks};
     maker->nodes[node].counters.allocated_bytes += bytes;
     maker->nodes[node].counters.allocated_blocks += blocks;
-    maker->header.live_bytes += bytes;
     maker->header.peak_bytes += bytes;
 }
 
