@@ -47,7 +47,7 @@ static void add_flow(struct flow *sum, const struct flow *part)
 static struct amount peak_share(const struct ledger_header *header,
                                 const struct ledger_counters *counters)
 {
-    if (header->live_bytes != header->peak_bytes &&
+    if (header->below_peak_bytes > 0 &&
         counters->epoch >= header->epoch)
         return (struct amount){counters->peak_bytes, counters->peak_blocks};
     struct flow own = flow_of(counters);
@@ -74,7 +74,7 @@ static struct flow add_away(const struct ledger_copy *copy, struct flow *flows)
 static bool is_new_peak(const struct ledger_header *header, const struct flow *away)
 {
     uint64_t live =
-        less(header->live_bytes + away->allocated.bytes, away->freed.bytes);
+        less(ledger_live_bytes(header) + away->allocated.bytes, away->freed.bytes);
     return live >= header->peak_bytes;
 }
 

@@ -57,13 +57,13 @@ struct ledger_section {
  *
  * and a reader that sees one of two related updates is off by one operation.
  *
- * The value at the peak needs no log.  The header holds `live`, its maximum
- * `peak`, and `epoch`, which grows whenever `live` leaves its maximum.  The
- * first update of an owner in an epoch copies its live value to `peak_bytes`
- * and `peak_blocks` and notes the epoch.  So at any moment the owner's share of
+ * The value at the peak needs no log.  The header holds the maximum of what is live,
+ * how far below it we are now, and `epoch`, which grows whenever live leaves its
+ * maximum.  The first update of an owner in an epoch copies its live value to
+ * `peak_bytes` and `peak_blocks` and notes the epoch.  So at any moment the owner's share of
  * the peak is
  *
- *     header.live == header.peak                     its live value: this is it
+ *     header.below_peak_bytes == 0                   its live value: this is it
  *     counters.epoch == header.epoch                 peak_bytes, peak_blocks
  *     otherwise                                      its live value: unchanged
  *
@@ -208,8 +208,8 @@ struct ledger_header {
     uint32_t timeline_writing; /* odd while samples are being merged */
 
     /* Totals.  One writer, the holder of the interpreter's lock. */
-    uint64_t live_bytes;
     uint64_t peak_bytes;
+    int64_t below_peak_bytes; /* peak - live: see ledger_live_bytes() */
     uint32_t epoch;
     uint32_t reserved0;
     uint64_t peak_time_ns;   /* when a sample first saw this peak; 0: not yet */
@@ -222,6 +222,13 @@ struct ledger_header {
 
     struct ledger_section section[LEDGER_SECTIONS];
 };
+
+/* Also right for a program that was killed between passing its peak and saying so, when
+   below_peak_bytes is negative. */
+static inline uint64_t ledger_live_bytes(const struct ledger_header *header)
+{
+    return header->peak_bytes - (uint64_t)header->below_peak_bytes;
+}
 
 _Static_assert(sizeof(struct ledger_counters) == 48, "shares a line with the node");
 _Static_assert(sizeof(struct ledger_node) == 64, "one cache line");

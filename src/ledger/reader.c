@@ -269,7 +269,7 @@ static void settle_header(struct ledger_copy *copy,
     if (counted == NULL)
         return;
     copy->header.state = counted->state;
-    copy->header.live_bytes = counted->live_bytes;
+    copy->header.below_peak_bytes = counted->below_peak_bytes;
     copy->header.peak_bytes = counted->peak_bytes;
     copy->header.epoch = counted->epoch;
     memcpy(copy->header.domain, counted->domain, sizeof counted->domain);

@@ -85,19 +85,17 @@ static void settle(const struct ledger_away *entry)
         of[i]->allocated_bytes += entry->allocated_bytes;
         of[i]->allocated_blocks += entry->allocated_blocks;
     }
-    header->live_bytes += entry->allocated_bytes;
-    if (header->live_bytes > header->peak_bytes)
-        header->peak_bytes = header->live_bytes;
+    book_more(header, entry->allocated_bytes);
     if (entry->freed_blocks == 0)
         return;
-    if (header->live_bytes == header->peak_bytes)
+    if (header->below_peak_bytes == 0)
         header->epoch++;
     for (int i = 0; i < 2; i++) {
         counters_touch(of[i], header->epoch);
         of[i]->freed_bytes += entry->freed_bytes;
         of[i]->freed_blocks += entry->freed_blocks;
     }
-    header->live_bytes -= entry->freed_bytes;
+    header->below_peak_bytes += (int64_t)entry->freed_bytes;
 }
 
 void book_take_over(void)

@@ -108,6 +108,16 @@ HG_ALWAYS_INLINE void counters_freed(struct ledger_counters *counters, uint32_t 
     counters->freed_blocks++;
 }
 
+/* So much more is live. */
+HG_ALWAYS_INLINE void book_more(struct ledger_header *header, size_t bytes)
+{
+    header->below_peak_bytes -= (int64_t)bytes;
+    if (header->below_peak_bytes < 0) {
+        header->peak_bytes -= (uint64_t)header->below_peak_bytes;
+        header->below_peak_bytes = 0;
+    }
+}
+
 /* A block of a domain that has counters of its own: MEM and RAW, not OBJ. */
 HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain, size_t bytes)
 {
@@ -117,10 +127,7 @@ HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain, s
     counters_allocated(&book.nodes[node].counters, epoch, bytes);
     if (domain != LEDGER_OBJ)
         counters_allocated(&header->domain[domain], epoch, bytes);
-    uint64_t live = header->live_bytes + bytes;
-    header->live_bytes = live;
-    if (live > header->peak_bytes)
-        header->peak_bytes = live;
+    book_more(header, bytes);
 }
 
 HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain, size_t bytes)
@@ -128,14 +135,14 @@ HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain, size_
     struct ledger_header *header = book.header;
 
     /* The total leaves its maximum: what the counters hold now is the peak. */
-    if (HG_UNLIKELY(header->live_bytes == header->peak_bytes)) {
+    if (HG_UNLIKELY(header->below_peak_bytes == 0)) {
         header->epoch++;
         __asm__ volatile("" ::: "memory"); /* as in counters_touch() */
     }
     counters_freed(&book.nodes[node].counters, header->epoch, bytes);
     if (domain != LEDGER_OBJ)
         counters_freed(&header->domain[domain], header->epoch, bytes);
-    header->live_bytes -= bytes;
+    header->below_peak_bytes += (int64_t)bytes;
 }
 
 /*

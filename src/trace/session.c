@@ -182,9 +182,8 @@ static void count_inherited(struct ledger *ledger, const struct ledger_header *p
     for (uint64_t id = LEDGER_ROOT; id < known; id++) {
         ledger->nodes[id].counters.allocated_bytes = inherited[id].bytes;
         ledger->nodes[id].counters.allocated_blocks = inherited[id].blocks;
-        header->live_bytes += inherited[id].bytes;
+        header->peak_bytes += inherited[id].bytes;
     }
-    header->peak_bytes = header->live_bytes;
     /* A tag does not say its domain; the parent's counts are those of the fork, or
        a few operations later. */
     for (int d = LEDGER_MEM; d < LEDGER_DOMAINS; d++) {

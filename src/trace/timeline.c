@@ -95,8 +95,8 @@ static void take_sample(uint64_t now_ns)
     struct ledger_sample sample = {
         .time_ns = now_ns,
         .rss_bytes = process_rss_bytes(),
-        .live_bytes = header->live_bytes,
-        .live_max_bytes = header->live_bytes,
+        .live_bytes = ledger_live_bytes(header),
+        .live_max_bytes = ledger_live_bytes(header),
         .held_bytes = heap_held_bytes(),
     };
     if (sample.rss_bytes == 0)
