@@ -307,6 +307,29 @@ static HG_NOINLINE void *traced_resize(enum py_domain domain, void *block, size_
     return resize(traced_owner(domain), domain, block, bytes);
 }
 
+/* From one small class to another, as growing lists do all the time. */
+static HG_NOINLINE void *traced_move_small(enum py_domain domain, struct pool *old_pool,
+                                           void *block, size_t bytes)
+{
+    struct owner owner = traced_owner(domain);
+    uint32_t tag = old_pool->tags[heap_block_index(old_pool, block)];
+    struct pool *pool;
+
+    if (owner.node == LEDGER_NO_NODE || (tag & TAG_WATCHED))
+        return resize(owner, domain, block, bytes);
+    void *moved = heap_alloc_fast(heap_small_class(bytes), &pool);
+    if (moved == NULL)
+        return resize(owner, domain, block, bytes);
+    size_t old_bytes = heap_small_bytes(old_pool->class) - (tag & TAG_SLACK_MASK);
+    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    pool->tags[heap_block_index(pool, moved)] =
+        tag_of(owner.node, heap_small_slack(bytes));
+    book_freed(tag_node(tag), ledger_domains[domain], old_bytes);
+    heap_free_fast(old_pool, block);
+    book_allocated(owner.node, ledger_domains[domain], bytes);
+    return moved;
+}
+
 HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mode mode,
                                       enum py_domain domain, void *block, size_t bytes)
 {
@@ -316,9 +339,10 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mod
     if (block == NULL)
         return traced_malloc(l, mode, domain, bytes);
     struct pool *pool = heap_fast_pool(block, &offset);
-    if (domain == PY_RAW || pool == NULL || n > SMALL_MAX ||
-        heap_small_class(n) != pool->class)
+    if (domain == PY_RAW || pool == NULL || n > SMALL_MAX)
         return traced_resize(domain, block, n);
+    if (heap_small_class(n) != pool->class)
+        return traced_move_small(domain, pool, block, n);
     /* The block stays; it belongs to whoever resized it now. */
     uint32_t node = frames_fast(l, mode);
     uint32_t *tag = &pool->tags[heap_block_index(pool, block)];
@@ -384,6 +408,26 @@ HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
         free_slow(true, domain, block);
 }
 
+static HG_NOINLINE void *plain_resize(enum py_domain domain, void *block, size_t bytes)
+{
+    struct owner nobody = {.node = LEDGER_NO_NODE, .away = true};
+    return resize(nobody, domain, block, bytes);
+}
+
+static HG_NOINLINE void *plain_move_small(enum py_domain domain, struct pool *old_pool,
+                                          void *block, size_t bytes)
+{
+    struct pool *pool;
+    void *moved = heap_alloc_fast(heap_small_class(bytes), &pool);
+
+    if (moved == NULL)
+        return plain_resize(domain, block, bytes);
+    size_t old_bytes = heap_small_bytes(old_pool->class);
+    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    heap_free_fast(old_pool, block);
+    return moved;
+}
+
 HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block, size_t bytes)
 {
     size_t offset;
@@ -392,9 +436,11 @@ HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block, size
     if (block == NULL)
         return untraced_malloc(bytes);
     struct pool *pool = heap_fast_pool(block, &offset);
-    if (pool != NULL && n <= SMALL_MAX && heap_small_class(n) == pool->class)
+    if (pool == NULL || n > SMALL_MAX)
+        return plain_resize(domain, block, n);
+    if (heap_small_class(n) == pool->class)
         return block;
-    return resize((struct owner){.node = LEDGER_NO_NODE, .away = true}, domain, block, n);
+    return plain_move_small(domain, pool, block, n);
 }
 
 #define UNTRACED(domain)                                                                  \
