@@ -170,6 +170,9 @@ HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l, enum ledger_mod
         book.top_ip = ip;
         book.top_node = node;
     }
+    /* What is remembered is a node: it saves the callers a test to know. */
+    if (node == LEDGER_NO_NODE)
+        __builtin_unreachable();
 #if HG_CHECK >= 2
     frames_check(state, frame, node);
 #endif
