@@ -104,6 +104,7 @@ WITNESS = r"""
 import gc
 collections = [one["collections"] for one in gc.get_stats()]
 modules_of_gc = gc.isenabled(), gc.get_threshold(), gc.get_debug(), gc.get_freeze_count()
+import sys
 modules = sorted(sys.modules)
 import os
 descriptors = {int(name): os.path.exists("/proc/self/fd/" + name)
