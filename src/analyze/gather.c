@@ -19,6 +19,13 @@ static hg_status fail_memory(struct ledger_fault *fault)
     return fault->status = HG_ENOMEM;
 }
 
+static hg_status fail_io(struct ledger_fault *fault, int error)
+{
+    snprintf(fault->what, sizeof fault->what, "cannot be read: %s",
+             strerror(error));
+    return fault->status = HG_EIO;
+}
+
 static void process_drop(struct process *process)
 {
     free(process->path);
@@ -34,14 +41,6 @@ void gathering_drop(struct gathering *gathering)
     free(gathering->processes);
     free(gathering->unread);
     *gathering = (struct gathering){0};
-}
-
-struct measure gathering_sum(const struct gathering *gathering)
-{
-    struct measure sum = {0};
-    for (size_t i = 0; i < gathering->count; i++)
-        measure_add(&sum, &gathering->processes[i].sum);
-    return sum;
 }
 
 /* Read one header, into the next place of a gathering that has room for it. */
@@ -221,39 +220,38 @@ static hg_status find_files(const char *path, bool children, struct family *fami
     return HG_OK;
 }
 
+/* Look at all files there are, so that out->count is at least 1. */
+static hg_status collect(const char *path, bool children, struct gathering *out,
+                         struct ledger_fault *fault)
+{
+    struct family family;
+    hg_status status = find_files(path, children, &family);
+    if (status == HG_ENOMEM)
+        return fail_memory(fault);
+    if (status != HG_OK)
+        return fail_io(fault, errno);
+    status = look_at_all(&family, path, out, fault);
+    family_drop(&family);
+    if (status != HG_OK || out->count > 0)
+        return status;
+    if (out->unread_count == 0)
+        return fail_io(fault, ENOENT);
+    *fault = out->unread[0].fault;
+    return fault->status;
+}
+
 hg_status gather(const char *path, const struct gather_options *options,
                  struct gathering *out, struct ledger_fault *fault)
 {
     struct gathering gathered = {0};
-    struct family family = {NULL, 0};
-    int error = 0;
-    hg_status status = find_files(path, options->children, &family);
-    if (status == HG_ENOMEM)
-        fail_memory(fault);
-    if (status == HG_EIO)
-        error = errno;
+    hg_status status = collect(path, options->children, &gathered, fault);
     if (status == HG_OK)
-        status = look_at_all(&family, path, &gathered, fault);
-    if (status == HG_OK && gathered.count == 0) {
-        error = ENOENT;
-        status = HG_EIO;
-    }
-    family_drop(&family);
-    if (error != 0) {
-        snprintf(fault->what, sizeof fault->what, "cannot be read: %s",
-                 strerror(error));
-        fault->status = status;
-    }
-    if (status == HG_OK) {
         choose(&gathered, path);
-        if (options->parts != 0)
-            status = count_up_all(&gathered, options, fault);
-    }
-    if (status != HG_OK) {
+    if (status == HG_OK && options->parts != 0)
+        status = count_up_all(&gathered, options, fault);
+    if (status == HG_OK)
+        *out = gathered;
+    else
         gathering_drop(&gathered);
-        errno = error;
-        return status;
-    }
-    *out = gathered;
-    return HG_OK;
+    return status;
 }

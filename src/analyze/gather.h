@@ -45,16 +45,13 @@ struct gather_options {
  * are others.
  *
  * On success the caller owns what is in *out and gives it back with
- * gathering_drop().  Else *fault tells: HG_EIO with errno ENOENT if there is no
- * such file, HG_ENOMEM, and whatever ledger_copy_read() returns for FILE itself.
- * Other members that cannot be read are listed in out->unread instead.
+ * gathering_drop().  Else *fault tells: HG_EIO if there is no such file, HG_ENOMEM,
+ * and whatever ledger_copy_read() returns for FILE itself. Other members that
+ * cannot be read are listed in out->unread instead.
  */
 hg_status gather(const char *path, const struct gather_options *options,
                  struct gathering *out, struct ledger_fault *fault);
 
 void gathering_drop(struct gathering *gathering);
-
-/* The sum of all processes. */
-struct measure gathering_sum(const struct gathering *gathering);
 
 #endif

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A program that allocates without a pause moves its peak during each of them. */
@@ -317,6 +318,21 @@ hg_status ledger_copy_read_fd(int fd, unsigned parts, struct ledger_copy **copy,
     return HG_OK;
 }
 
+/* A process that claims its ledger empties the file first, for less than 1 ms. */
+static void wait_for_claim(int fd)
+{
+    static const char blank[sizeof LEDGER_MAGIC - 1];
+    char magic[sizeof blank];
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        ssize_t got = pread(fd, magic, sizeof magic, 0);
+        bool is_blank = got == 0 || (got == (ssize_t)sizeof magic &&
+                                     memcmp(magic, blank, sizeof magic) == 0);
+        if (!is_blank)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+}
+
 hg_status ledger_copy_read(const char *path, unsigned parts,
                            struct ledger_copy **copy, struct ledger_fault *fault)
 {
@@ -324,6 +340,7 @@ hg_status ledger_copy_read(const char *path, unsigned parts,
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return fail_io(fault);
+    wait_for_claim(fd);
     hg_status status = ledger_copy_read_fd(fd, parts, copy, fault);
     int error = errno;
     close(fd);
