@@ -348,6 +348,46 @@ static bool same_callers(const struct py_layout *l, const struct frame_stack *st
            entry->ip == frame_ip(l, below);
 }
 
+static void put_entry(const struct py_layout *l, struct frame_stack *stack,
+                      uint32_t index, void *frame)
+{
+    uintptr_t ip = frame_ip(l, frame);
+
+    stack->entries[index] = (struct frame_entry){
+        .frame = frame,
+        .ip = ip,
+        .node = node_of(l, parent_node(stack, index), frame, ip)};
+    frames_mark(l, frame);
+}
+
+/*
+ * What mostly happens between two allocations: a remembered frame near the top has
+ * called a function, or a function has returned to one.  False: neither.
+ */
+static bool step(const struct py_layout *l, struct frame_stack *stack, void *frame)
+{
+    bool returned = frame_is_marked(l, frame);
+    void *joint = returned ? frame : caller(l, frame);
+
+    if (joint == NULL || !frame_is_marked(l, joint))
+        return false;
+    uint32_t depth = stack->depth;
+    for (uint32_t j = depth; j > 0 && j + 4 > depth; j--) {
+        if (stack->entries[j - 1].frame != joint)
+            continue;
+        refresh(l, stack, j - 1);
+        stack->depth = j;
+        if (returned)
+            return true;
+        if (!more_entries(stack, j + 1))
+            return false;
+        put_entry(l, stack, j, frame);
+        stack->depth = j + 1;
+        return true;
+    }
+    return false;
+}
+
 static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack, void *frame)
 {
     uint32_t budget = stack->depth + 64;
@@ -382,13 +422,8 @@ static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack, voi
         stack->depth = 0;
         return LEDGER_NOT_RECORDED;
     }
-    for (; above > 0; above--, kept++) {
-        void *f = walked.frames[above - 1];
-        uintptr_t ip = frame_ip(l, f);
-        stack->entries[kept] = (struct frame_entry){
-            .frame = f, .ip = ip, .node = node_of(l, parent_node(stack, kept), f, ip)};
-        frames_mark(l, f);
-    }
+    for (; above > 0; above--, kept++)
+        put_entry(l, stack, kept, walked.frames[above - 1]);
     stack->depth = kept;
     return set_top(stack);
 }
@@ -442,6 +477,8 @@ uint32_t frames_slow(void *state, void *frame)
         refresh(l, stack, stack->depth - 1);
         return set_top(stack);
     }
+    if (step(l, stack, frame))
+        return set_top(stack);
     if (same_callers(l, stack, frame)) {
         refresh(l, stack, stack->depth - 1);
         return set_top(stack);
