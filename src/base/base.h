@@ -12,11 +12,13 @@
 #define HG_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HG_COLD __attribute__((noinline, cold))
 #define HG_NOINLINE __attribute__((noinline))
-/* For variables of hot paths: reached without a detour by the global offset table. */
+/* For variables of hot paths: reached without a detour by the global offset table.
+ */
 #define HG_HIDDEN __attribute__((visibility("hidden")))
 #define HG_ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Let the compiler take a value as it is, and not split it into what it was made of. */
+/* Let the compiler take a value as it is, and not split it into what it was made
+ * of. */
 #define HG_OPAQUE(value) __asm__("" : "+r"(value))
 
 /*
@@ -25,10 +27,10 @@
  */
 _Noreturn void base_panic(const char *message, const void *address) HG_COLD;
 
-#define HG_VERIFY(truth, message, address)                                                \
-    do {                                                                                  \
-        if (HG_UNLIKELY(!(truth)))                                                        \
-            base_panic(message, address);                                                 \
+#define HG_VERIFY(truth, message, address)                                         \
+    do {                                                                           \
+        if (HG_UNLIKELY(!(truth)))                                                 \
+            base_panic(message, address);                                          \
     } while (0)
 
 #if HG_CHECK >= 1

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* panic.c - the last words of a program whose heap is corrupt; runs inside malloc. */
+/* panic.c - the last words of a program whose heap is corrupt; runs inside malloc.
+ */
 #include "base/base.h"
 
 #include <stdlib.h>

@@ -74,5 +74,7 @@ uint64_t process_rss_bytes(void)
     if (process_read_file("/proc/self/statm", text, sizeof text) <= 0)
         return 0;
     const char *second = strchr(text, ' ');
-    return second != NULL ? parse_number(second + 1) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    return second != NULL
+               ? parse_number(second + 1) * (uint64_t)sysconf(_SC_PAGESIZE)
+               : 0;
 }

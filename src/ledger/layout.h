@@ -43,11 +43,11 @@ enum ledger_section_id {
 };
 
 struct ledger_section {
-    uint64_t offset;      /* bytes; multiple of 64 */
-    uint64_t capacity;    /* records */
+    uint64_t offset;   /* bytes; multiple of 64 */
+    uint64_t capacity; /* records */
     uint32_t record_bytes;
     uint32_t reserved;
-    uint64_t used;        /* records; atomic: release by the writer */
+    uint64_t used; /* records; atomic: release by the writer */
 };
 
 /*
@@ -57,11 +57,11 @@ struct ledger_section {
  *
  * and a reader that sees one of two related updates is off by one operation.
  *
- * The value at the peak needs no log.  The header holds the maximum of what is live,
- * how far below it we are now, and `epoch`, which grows whenever live leaves its
- * maximum.  The first update of an owner in an epoch copies its live value to
- * `peak_bytes` and `peak_blocks` and notes the epoch.  So at any moment the owner's share of
- * the peak is
+ * The value at the peak needs no log.  The header holds the maximum of what is
+ * live, how far below it we are now, and `epoch`, which grows whenever live leaves
+ * its maximum.  The first update of an owner in an epoch copies its live value to
+ * `peak_bytes` and `peak_blocks` and notes the epoch.  So at any moment the owner's
+ * share of the peak is
  *
  *     header.below_peak_bytes == 0                   its live value: this is it
  *     counters.epoch == header.epoch                 peak_bytes, peak_blocks
@@ -95,7 +95,12 @@ struct ledger_node {
     struct ledger_counters counters; /* of blocks asked for by exactly this stack */
 };
 
-enum { LEDGER_NO_NODE = 0, LEDGER_ROOT = 1, LEDGER_NOT_RECORDED = 2, LEDGER_FIRST_THREAD = 3 };
+enum {
+    LEDGER_NO_NODE = 0,
+    LEDGER_ROOT = 1,
+    LEDGER_NOT_RECORDED = 2,
+    LEDGER_FIRST_THREAD = 3
+};
 #define LEDGER_NODE_BITS 26
 #define LEDGER_MAX_NODES (1u << LEDGER_NODE_BITS)
 
@@ -125,8 +130,8 @@ struct ledger_sample {
     uint64_t live_bytes;
     uint64_t live_max_bytes;
     uint64_t rss_max_bytes;
-    uint64_t held_bytes;         /* by our heap from the system, live or not */
-    uint32_t collections[3];     /* per generation, since the sample before */
+    uint64_t held_bytes;     /* by our heap from the system, live or not */
+    uint32_t collections[3]; /* per generation, since the sample before */
     uint32_t reserved;
 };
 
@@ -151,25 +156,36 @@ struct ledger_inherited {
 };
 
 enum ledger_state {
-    LEDGER_WAITING = 1,    /* claimed by no process yet: see `heapglass run` */
-    LEDGER_RUNNING = 2,    /* or killed: look whether the process lives */
-    LEDGER_FINALIZED = 3,  /* accounts are closed: the interpreter finalizes */
-    LEDGER_EXITED = 4,     /* exit_status tells */
-    LEDGER_REPLACED = 5,   /* by another program, by exec */
-    LEDGER_SNAPSHOT = 6    /* a copy; snapshot_of tells the state when taken */
+    LEDGER_WAITING = 1,   /* claimed by no process yet: see `heapglass run` */
+    LEDGER_RUNNING = 2,   /* or killed: look whether the process lives */
+    LEDGER_FINALIZED = 3, /* accounts are closed: the interpreter finalizes */
+    LEDGER_EXITED = 4,    /* exit_status tells */
+    LEDGER_REPLACED = 5,  /* by another program, by exec */
+    LEDGER_SNAPSHOT = 6   /* a copy; snapshot_of tells the state when taken */
 };
 
-enum ledger_mode { LEDGER_MODE_UNTRACED = 0, LEDGER_MODE_LINES = 1, LEDGER_MODE_STACKS = 2 };
+enum ledger_mode {
+    LEDGER_MODE_UNTRACED = 0,
+    LEDGER_MODE_LINES = 1,
+    LEDGER_MODE_STACKS = 2
+};
 
-enum ledger_domain { LEDGER_OBJ, LEDGER_MEM, LEDGER_RAW, LEDGER_MALLOC, LEDGER_MMAP, LEDGER_DOMAINS };
+enum ledger_domain {
+    LEDGER_OBJ,
+    LEDGER_MEM,
+    LEDGER_RAW,
+    LEDGER_MALLOC,
+    LEDGER_MMAP,
+    LEDGER_DOMAINS
+};
 
 /* What could not be recorded, counted where it happened. */
 struct ledger_lost {
     uint64_t blocks_without_node; /* allocations charged to LEDGER_NOT_RECORDED */
-    uint64_t frames_too_deep;     /* allocations whose stack was cut at the bottom */
-    uint64_t away_races;          /* updates made without the lock, perhaps lost */
-    uint64_t children;            /* forked children that could not make a ledger */
-    uint64_t samples;             /* moments whose RSS could not be read */
+    uint64_t frames_too_deep; /* allocations whose stack was cut at the bottom */
+    uint64_t away_races;      /* updates made without the lock, perhaps lost */
+    uint64_t children;        /* forked children that could not make a ledger */
+    uint64_t samples;         /* moments whose RSS could not be read */
 };
 
 struct ledger_header {
@@ -183,14 +199,14 @@ struct ledger_header {
     uint32_t snapshot_of; /* enum ledger_state */
     int32_t pid;
     int32_t parent_pid;
-    int32_t session_pid;      /* what `heapglass run` started: one per family */
-    uint32_t generation;      /* 0 for FILE itself, N for the Nth exec before */
-    uint64_t process_start;   /* field 22 of /proc/PID/stat: ticks since boot */
-    uint64_t start_ns;        /* CLOCK_MONOTONIC */
+    int32_t session_pid;    /* what `heapglass run` started: one per family */
+    uint32_t generation;    /* 0 for FILE itself, N for the Nth exec before */
+    uint64_t process_start; /* field 22 of /proc/PID/stat: ticks since boot */
+    uint64_t start_ns;      /* CLOCK_MONOTONIC */
     uint64_t start_realtime_ns;
-    uint64_t end_ns;          /* since start_ns; 0 while it runs */
-    int32_t exit_status;      /* -1: not known */
-    uint32_t exited_early;    /* 1: by _exit(), with no finalization */
+    uint64_t end_ns;            /* since start_ns; 0 while it runs */
+    int32_t exit_status;        /* -1: not known */
+    uint32_t exited_early;      /* 1: by _exit(), with no finalization */
     struct ledger_text command; /* argv, each argument ended by a zero byte */
     struct ledger_text folder;  /* the working folder at the start */
     struct ledger_text program; /* the interpreter's file */
@@ -198,33 +214,34 @@ struct ledger_header {
     char boot_id[40];
 
     /* What was watched. */
-    uint32_t mode;             /* enum ledger_mode */
-    uint32_t recycled;         /* 1: objects that CPython recycles are watched */
+    uint32_t mode;     /* enum ledger_mode */
+    uint32_t recycled; /* 1: objects that CPython recycles are watched */
     struct ledger_text recycled_how; /* how, or why not */
     struct ledger_text displaced;    /* what took our place as allocator; or none */
     struct ledger_text stacks_how;   /* how frames are read, or why not */
-    struct ledger_lost lost;   /* relaxed; `children` alone is atomic */
-    uint32_t forked;           /* 1: INHERITED is valid */
-    uint32_t timeline_writing; /* odd while samples are being merged */
+    struct ledger_lost lost;         /* relaxed; `children` alone is atomic */
+    uint32_t forked;                 /* 1: INHERITED is valid */
+    uint32_t timeline_writing;       /* odd while samples are being merged */
 
     /* Totals.  One writer, the holder of the interpreter's lock. */
     uint64_t peak_bytes;
     int64_t below_peak_bytes; /* peak - live: see ledger_live_bytes() */
     uint32_t epoch;
     uint32_t reserved0;
-    uint64_t peak_time_ns;   /* when a sample first saw this peak; 0: not yet */
-    uint64_t rss_max_bytes;  /* of all samples */
+    uint64_t peak_time_ns;  /* when a sample first saw this peak; 0: not yet */
+    uint64_t rss_max_bytes; /* of all samples */
     uint64_t held_max_bytes;
-    uint64_t mapped_bytes;   /* of the ledger itself: committed */
+    uint64_t mapped_bytes; /* of the ledger itself: committed */
 
-    /* MEM, RAW and so on; what is left of the total is OBJ, which is not written. */
+    /* MEM, RAW and so on; what is left of the total is OBJ, which is not written.
+     */
     struct ledger_counters domain[LEDGER_DOMAINS];
 
     struct ledger_section section[LEDGER_SECTIONS];
 };
 
-/* Also right for a program that was killed between passing its peak and saying so, when
-   below_peak_bytes is negative. */
+/* Also right for a program that was killed between passing its peak and saying so,
+   when below_peak_bytes is negative. */
 static inline uint64_t ledger_live_bytes(const struct ledger_header *header)
 {
     return header->peak_bytes - (uint64_t)header->below_peak_bytes;

@@ -47,8 +47,9 @@ static uint32_t hash_bytes(uint32_t h, const char *bytes, size_t n)
     return h;
 }
 
-static uint32_t hash_names(const char *file, size_t file_bytes, const char *function,
-                           size_t function_bytes, uint32_t first_line)
+static uint32_t hash_names(const char *file, size_t file_bytes,
+                           const char *function, size_t function_bytes,
+                           uint32_t first_line)
 {
     uint32_t h = hash_bytes(2166136261u, file, file_bytes);
     return mix(hash_bytes(h, function, function_bytes), first_line, 0);
@@ -88,7 +89,8 @@ static hg_status index_init(struct tree_index *index)
     return index->slots != NULL ? HG_OK : HG_ENOMEM;
 }
 
-/* Room for one more id, at most three quarters full.  False when there is no memory. */
+/* Room for one more id, at most three quarters full.  False when there is no
+ * memory. */
 static bool index_room(const struct tree *tree, struct tree_index *index)
 {
     if (index->count < (index->mask + 1) / 4 * 3)
@@ -120,7 +122,8 @@ hg_status tree_init(struct tree *tree, struct ledger *ledger)
     return HG_OK;
 }
 
-uint32_t tree_child(struct tree *tree, uint32_t parent, uint32_t code, uint32_t line)
+uint32_t tree_child(struct tree *tree, uint32_t parent, uint32_t code,
+                    uint32_t line)
 {
     struct ledger *ledger = tree->ledger;
     struct tree_index *index = &tree->nodes;
@@ -166,7 +169,8 @@ uint32_t tree_code(struct tree *tree, const char *file, size_t file_bytes,
     if (!index_room(tree, index) || !ledger_reserve(ledger, LEDGER_CODES, id + 1))
         return 0;
     struct ledger_code code = {.first_line = first_line};
-    /* The code before this one is often of the same file: one copy of its name will do. */
+    /* The code before this one is often of the same file: one copy of its name will
+     * do. */
     const struct ledger_code *last = code_at(tree, (uint32_t)id - 1);
     if (last->file.bytes == file_bytes &&
         memcmp(text_at(tree, last->file), file, file_bytes) == 0)
@@ -186,7 +190,8 @@ uint32_t tree_code(struct tree *tree, const char *file, size_t file_bytes,
 hg_status tree_copy(struct tree *tree, struct ledger *to)
 {
     const struct ledger *from = tree->ledger;
-    /* What our indexes hold is what we knew; the parent may have added more since. */
+    /* What our indexes hold is what we knew; the parent may have added more since.
+     */
     uint64_t nodes = LEDGER_FIRST_THREAD + (uint64_t)tree->nodes.count;
     uint64_t codes = 1 + (uint64_t)tree->codes.count;
     uint64_t strings = 0;

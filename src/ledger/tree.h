@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* tree.h - the call tree of a ledger that is being written, and what its nodes name. */
+/* tree.h - the call tree of a ledger that is being written, and what its nodes
+ * name. */
 #ifndef HG_LEDGER_TREE_H
 #define HG_LEDGER_TREE_H
 
@@ -21,21 +22,24 @@ struct tree {
     struct tree_index codes; /* by (file, function, first line) */
 };
 
-/* An empty tree over a ledger without nodes of its own.  HG_ENOMEM: *tree is unusable. */
+/* An empty tree over a ledger without nodes of its own.  HG_ENOMEM: *tree is
+ * unusable. */
 hg_status tree_init(struct tree *tree, struct ledger *ledger);
 
 /*
  * The child of `parent` at `line` of `code`, made if it is new.  Returns
  * LEDGER_NOT_RECORDED, and nothing is made, when a table is full.
  */
-uint32_t tree_child(struct tree *tree, uint32_t parent, uint32_t code, uint32_t line);
+uint32_t tree_child(struct tree *tree, uint32_t parent, uint32_t code,
+                    uint32_t line);
 
 /*
  * The code of that name, made if it is new; two code objects of the same file,
  * name and first line are one.  0 when a table is full.  The texts are copied.
  */
 uint32_t tree_code(struct tree *tree, const char *file, size_t file_bytes,
-                   const char *function, size_t function_bytes, uint32_t first_line);
+                   const char *function, size_t function_bytes,
+                   uint32_t first_line);
 
 /*
  * After a fork: the child's own ledger takes over tree, codes and texts of the

@@ -49,9 +49,11 @@ static uint64_t round_up(uint64_t bytes, uint64_t to)
     return (bytes + to - 1) / to * to;
 }
 
-/* Lay the sections out one after the other, for 1 << node_bits nodes; returns the size
-   of the file.  NODES comes last, for its unused end to be cut off when all is over. */
-static uint64_t plan(struct ledger_section *sections, unsigned node_bits, size_t inherited)
+/* Lay the sections out one after the other, for 1 << node_bits nodes; returns the
+   size of the file.  NODES comes last, for its unused end to be cut off when all is
+   over. */
+static uint64_t plan(struct ledger_section *sections, unsigned node_bits,
+                     size_t inherited)
 {
     const uint64_t capacity[LEDGER_SECTIONS] = {
         [LEDGER_THREADS] = MAX_THREADS,
@@ -75,7 +77,8 @@ static uint64_t plan(struct ledger_section *sections, unsigned node_bits, size_t
     return offset;
 }
 
-/* The largest size that leaves the program room to live, and is no risk to ask for. */
+/* The largest size that leaves the program room to live, and is no risk to ask for.
+ */
 static uint64_t size_limit(void)
 {
     uint64_t limit = UINT64_MAX;
@@ -103,7 +106,8 @@ static bool commit(struct ledger *ledger, uint64_t from, uint64_t to)
     return failed == 0;
 }
 
-bool ledger_reserve(struct ledger *ledger, enum ledger_section_id section, size_t records)
+bool ledger_reserve(struct ledger *ledger, enum ledger_section_id section,
+                    size_t records)
 {
     const struct ledger_section *s = &ledger->header->section[section];
     size_t need = records * s->record_bytes;
@@ -160,7 +164,8 @@ static hg_status map_file(struct ledger *ledger, int fd, size_t inherited,
 /* Whether madvise() knows MADV_POPULATE_WRITE, tried on memory of our own. */
 static bool kernel_populates(void)
 {
-    void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return true;
     bool known = madvise(page, PAGE, MADV_POPULATE_WRITE) == 0;
@@ -168,7 +173,8 @@ static bool kernel_populates(void)
     return known;
 }
 
-hg_status ledger_init(struct ledger *ledger, int fd, const char *path, size_t inherited)
+hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
+                      size_t inherited)
 {
     struct ledger_section sections[LEDGER_SECTIONS];
     struct stat file;
@@ -223,7 +229,8 @@ full:
     return HG_EFULL;
 }
 
-struct ledger_text ledger_put_text(struct ledger *ledger, const char *text, size_t bytes)
+struct ledger_text ledger_put_text(struct ledger *ledger, const char *text,
+                                   size_t bytes)
 {
     uint64_t used = ledger_used(ledger, LEDGER_STRINGS);
 
@@ -238,7 +245,8 @@ struct ledger_text ledger_put_text(struct ledger *ledger, const char *text, size
 void ledger_trim(struct ledger *ledger)
 {
     const struct ledger_section *nodes = &ledger->header->section[LEDGER_NODES];
-    uint64_t end = round_up(nodes->offset + nodes->used * nodes->record_bytes, PAGE);
+    uint64_t end =
+        round_up(nodes->offset + nodes->used * nodes->record_bytes, PAGE);
     struct stat file;
 
     int fd = open(ledger->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);

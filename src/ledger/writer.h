@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* writer.h - a ledger as the program that is watched sees it: a mapping that never faults. */
+/* writer.h - a ledger as the program that is watched sees it: a mapping that never
+ * faults. */
 #ifndef HG_LEDGER_WRITER_H
 #define HG_LEDGER_WRITER_H
 
@@ -16,7 +17,7 @@ struct ledger {
     struct ledger_header *header;
     struct ledger_node *nodes;
     size_t committed[LEDGER_SECTIONS]; /* bytes of the section that cannot fault */
-    bool populates; /* the kernel knows MADV_POPULATE_WRITE */
+    bool populates;                    /* the kernel knows MADV_POPULATE_WRITE */
     dev_t device;
     ino_t inode;
     char path[PATH_MAX];
@@ -44,7 +45,8 @@ hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
 bool ledger_reserve(struct ledger *ledger, enum ledger_section_id section,
                     size_t records);
 
-static inline void *ledger_at(const struct ledger *ledger, enum ledger_section_id section)
+static inline void *ledger_at(const struct ledger *ledger,
+                              enum ledger_section_id section)
 {
     return ledger->base + ledger->header->section[section].offset;
 }
@@ -56,19 +58,22 @@ static inline uint64_t ledger_used(const struct ledger *ledger,
 }
 
 /* Publish records that are complete.  Pairs with the readers' load of `used`. */
-static inline void ledger_publish(struct ledger *ledger, enum ledger_section_id section,
-                                  uint64_t used)
+static inline void ledger_publish(struct ledger *ledger,
+                                  enum ledger_section_id section, uint64_t used)
 {
-    __atomic_store_n(&ledger->header->section[section].used, used, __ATOMIC_RELEASE);
+    __atomic_store_n(&ledger->header->section[section].used, used,
+                     __ATOMIC_RELEASE);
 }
 
-static inline void ledger_set_state(struct ledger_header *header, enum ledger_state state)
+static inline void ledger_set_state(struct ledger_header *header,
+                                    enum ledger_state state)
 {
     __atomic_store_n(&header->state, (uint32_t)state, __ATOMIC_RELEASE);
 }
 
 /* Append text to LEDGER_STRINGS; an empty text where it does not fit. */
-struct ledger_text ledger_put_text(struct ledger *ledger, const char *text, size_t bytes);
+struct ledger_text ledger_put_text(struct ledger *ledger, const char *text,
+                                   size_t bytes);
 
 /*
  * Give the unused end of the file back, once no more nodes will be made.  Finds

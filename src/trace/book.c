@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* book.c - the rare paths of charging blocks; runs inside malloc, takes no other lock. */
+/* book.c - the rare paths of charging blocks; runs inside malloc, takes no other
+ * lock. */
 #include "trace/book.h"
 
 #include "trace/session.h"
@@ -50,7 +51,8 @@ void book_away(uint32_t node, bool freed, size_t bytes)
             unlock_away();
             /* A full table and a holder of the lock that never allocates: go in
                beside it, and say that one of the two updates may be lost. */
-            __atomic_fetch_add(&ledger->header->lost.away_races, 1, __ATOMIC_RELAXED);
+            __atomic_fetch_add(&ledger->header->lost.away_races, 1,
+                               __ATOMIC_RELAXED);
             if (freed)
                 book_freed(node, LEDGER_RAW, bytes);
             else

@@ -72,7 +72,8 @@ void book_restart_epochs(void) HG_COLD;
 
 /*
  * To be called under the lock on the slow path of every pool that is taken.  Each
- * epoch needs a new maximum, and no 2^31 of them fit in the pools between two calls.
+ * epoch needs a new maximum, and no 2^31 of them fit in the pools between two
+ * calls.
  */
 static inline void book_watch_epochs(void)
 {
@@ -80,28 +81,30 @@ static inline void book_watch_epochs(void)
         book_restart_epochs();
 }
 
-HG_ALWAYS_INLINE void counters_touch(struct ledger_counters *counters, uint32_t epoch)
+HG_ALWAYS_INLINE void counters_touch(struct ledger_counters *counters,
+                                     uint32_t epoch)
 {
     if (HG_UNLIKELY(counters->epoch != epoch)) {
         uint64_t blocks = counters->allocated_blocks - counters->freed_blocks;
         counters->peak_bytes = counters->allocated_bytes - counters->freed_bytes;
         counters->peak_blocks = blocks > UINT32_MAX ? UINT32_MAX : (uint32_t)blocks;
         counters->epoch = epoch;
-        /* Keep nothing in registers across this branch: the usual way has none to spare. */
+        /* Keep nothing in registers across this branch: the usual way has none to
+         * spare. */
         __asm__ volatile("" ::: "memory");
     }
 }
 
-HG_ALWAYS_INLINE void counters_allocated(struct ledger_counters *counters, uint32_t epoch,
-                                         size_t bytes)
+HG_ALWAYS_INLINE void counters_allocated(struct ledger_counters *counters,
+                                         uint32_t epoch, size_t bytes)
 {
     counters_touch(counters, epoch);
     counters->allocated_bytes += bytes;
     counters->allocated_blocks++;
 }
 
-HG_ALWAYS_INLINE void counters_freed(struct ledger_counters *counters, uint32_t epoch,
-                                     size_t bytes)
+HG_ALWAYS_INLINE void counters_freed(struct ledger_counters *counters,
+                                     uint32_t epoch, size_t bytes)
 {
     counters_touch(counters, epoch);
     counters->freed_bytes += bytes;
@@ -119,7 +122,8 @@ HG_ALWAYS_INLINE void book_more(struct ledger_header *header, size_t bytes)
 }
 
 /* A block of a domain that has counters of its own: MEM and RAW, not OBJ. */
-HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain, size_t bytes)
+HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain,
+                                     size_t bytes)
 {
     struct ledger_header *header = book.header;
     uint32_t epoch = header->epoch;
@@ -130,7 +134,8 @@ HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain, s
     book_more(header, bytes);
 }
 
-HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain, size_t bytes)
+HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain,
+                                 size_t bytes)
 {
     struct ledger_header *header = book.header;
 

@@ -65,7 +65,8 @@ static struct owner look(int fd)
     return owner;
 }
 
-/* Move what lies at `path` out of the way, to PATH.PID or the first free PATH.PID.N. */
+/* Move what lies at `path` out of the way, to PATH.PID or the first free
+ * PATH.PID.N. */
 static int set_aside(const char *path, const char *stem, pid_t pid, bool numbered)
 {
     char aside[PATH_MAX];
@@ -90,12 +91,14 @@ static void mark_replaced(int fd)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t end_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    if (pread(fd, &start_ns, sizeof start_ns, offsetof(struct ledger_header, start_ns)) ==
+    if (pread(fd, &start_ns, sizeof start_ns,
+              offsetof(struct ledger_header, start_ns)) ==
         (ssize_t)sizeof start_ns) {
         end_ns -= start_ns;
         ssize_t n = pwrite(fd, &end_ns, sizeof end_ns,
                            offsetof(struct ledger_header, end_ns));
-        n += pwrite(fd, &state, sizeof state, offsetof(struct ledger_header, state));
+        n +=
+            pwrite(fd, &state, sizeof state, offsetof(struct ledger_header, state));
         (void)n; /* a reader then calls it killed: not wrong, only less exact */
     }
 }
@@ -104,7 +107,8 @@ static void mark_replaced(int fd)
 static int open_new(const char *path, const char *stem)
 {
     for (int attempt = 0; attempt < 3; attempt++) {
-        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd =
+            open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd >= 0 || errno != EEXIST)
             return fd;
         fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
@@ -152,7 +156,8 @@ int claim_ledger(const struct session_config *config, char path[PATH_MAX])
         return -1;
     bool locked = lock_file(fd);
     struct owner owner = look(fd);
-    if (locked && (owner.empty || (owner.ledger && owner.state == LEDGER_WAITING))) {
+    if (locked &&
+        (owner.empty || (owner.ledger && owner.state == LEDGER_WAITING))) {
         return fd; /* closing it ends the lock */
     }
     if (!owner.ledger && !owner.empty) {

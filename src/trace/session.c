@@ -34,7 +34,8 @@ static void say(const char *what, const char *remedy)
 {
     char line[PATH_MAX + 256];
     size_t n = 0;
-    const char *parts[] = {"heapglass: ", session.config.path, ": ", what, "; ", remedy, "\n"};
+    const char *parts[] = {
+        "heapglass: ", session.config.path, ": ", what, "; ", remedy, "\n"};
 
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         size_t m = strlen(parts[i]);
@@ -125,7 +126,8 @@ hg_status session_start(void)
     if (!first && !session.config.children)
         return HG_ENOTSUP;
     if (madvise(&book, sizeof book, MADV_WIPEONFORK) != 0) {
-        say("the kernel cannot wipe memory at fork", "Linux 4.14 or newer is needed");
+        say("the kernel cannot wipe memory at fork",
+            "Linux 4.14 or newer is needed");
         return HG_ENOTSUP;
     }
     int fd = claim_ledger(&session.config, path);
@@ -144,7 +146,8 @@ hg_status session_start(void)
         status = threads_start();
     if (status != HG_OK) {
         if (first)
-            say(status == HG_EFULL ? "no room for the ledger" : "cannot make the ledger",
+            say(status == HG_EFULL ? "no room for the ledger"
+                                   : "cannot make the ledger",
                 "name another place with -o; the program runs unwatched");
         ledger_close(&session.ledger);
         return status;
@@ -155,7 +158,8 @@ hg_status session_start(void)
 }
 
 /* Count one inherited block for its node. */
-static void recount(void *arg, void *block, size_t usable, uint32_t *tag, size_t requested)
+static void recount(void *arg, void *block, size_t usable, uint32_t *tag,
+                    size_t requested)
 {
     struct ledger *ledger = arg;
     struct ledger_inherited *inherited = ledger_at(ledger, LEDGER_INHERITED);
@@ -172,7 +176,8 @@ static void recount(void *arg, void *block, size_t usable, uint32_t *tag, size_t
 }
 
 /* What the child has inherited is what its own tags say. */
-static void count_inherited(struct ledger *ledger, const struct ledger_header *parent)
+static void count_inherited(struct ledger *ledger,
+                            const struct ledger_header *parent)
 {
     struct ledger_header *header = ledger->header;
     const struct ledger_inherited *inherited = ledger_at(ledger, LEDGER_INHERITED);
@@ -189,7 +194,8 @@ static void count_inherited(struct ledger *ledger, const struct ledger_header *p
     for (int d = LEDGER_MEM; d < LEDGER_DOMAINS; d++) {
         const struct ledger_counters *of = &parent->domain[d];
         header->domain[d].allocated_bytes = of->allocated_bytes - of->freed_bytes;
-        header->domain[d].allocated_blocks = of->allocated_blocks - of->freed_blocks;
+        header->domain[d].allocated_blocks =
+            of->allocated_blocks - of->freed_blocks;
     }
     ledger_publish(ledger, LEDGER_INHERITED, known);
     header->forked = 1;

@@ -21,9 +21,9 @@ struct session {
     struct session_config config;
     struct ledger ledger; /* of this process, while `active` */
     struct tree tree;
-    pid_t pid;            /* the process that `ledger` belongs to */
-    pid_t mended;         /* the forked child whose locks a handler has put in order */
-    bool active;          /* set before threads start; a forked child takes it over */
+    pid_t pid;    /* the process that `ledger` belongs to */
+    pid_t mended; /* the forked child whose locks a handler has put in order */
+    bool active;  /* set before threads start; a forked child takes it over */
 };
 
 extern struct session session;

@@ -21,7 +21,8 @@ enum { FIRST_INTERVAL_NS = 10000000 };
 
 static struct {
     atomic_flag busy;
-    uint64_t next_ns;     /* since start; guarded by nothing: a stale value costs a look */
+    uint64_t
+        next_ns; /* since start; guarded by nothing: a stale value costs a look */
     uint64_t interval_ns; /* guarded by busy, as all that follows */
     uint64_t seen_peak;
     uint64_t seen_collections[3];
@@ -41,7 +42,8 @@ static uint64_t max_of(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Make one sample of each two.  Readers see `timeline_writing` odd and look again. */
+/* Make one sample of each two.  Readers see `timeline_writing` odd and look again.
+ */
 static void merge_pairs(struct ledger_sample *samples, uint64_t used)
 {
     struct ledger_header *header = session.ledger.header;
@@ -72,7 +74,8 @@ static void count_collections(struct ledger_sample *sample)
     session_adapter.collections(counts);
     for (int g = 0; g < 3; g++) {
         if (counts[g] > timeline.seen_collections[g])
-            sample->collections[g] = (uint32_t)(counts[g] - timeline.seen_collections[g]);
+            sample->collections[g] =
+                (uint32_t)(counts[g] - timeline.seen_collections[g]);
         timeline.seen_collections[g] = counts[g];
     }
 }
@@ -126,8 +129,8 @@ void timeline_start(void)
 
 void timeline_tick(void)
 {
-    /* A traced child is awakened by the adapter, which knows that no block is without
-       its tag just now. */
+    /* A traced child is awakened by the adapter, which knows that no block is
+       without its tag just now. */
     if (book.header == NULL &&
         (session.config.mode != LEDGER_MODE_UNTRACED || !session.active))
         return;
@@ -146,7 +149,8 @@ void timeline_tick(void)
 
 void timeline_finish(void)
 {
-    /* Whoever is at it was interrupted by the end; its sample is as good as ours. */
+    /* Whoever is at it was interrupted by the end; its sample is as good as ours.
+     */
     if (atomic_flag_test_and_set_explicit(&timeline.busy, memory_order_acquire))
         return;
     take_sample(since_start(CLOCK_MONOTONIC));

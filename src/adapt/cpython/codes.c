@@ -34,7 +34,8 @@ static struct {
 
 static size_t home(const void *code)
 {
-    return (size_t)(((uintptr_t)code >> 4) * 0x9E3779B97F4A7C15u >> 24) & known.mask;
+    return (size_t)(((uintptr_t)code >> 4) * 0x9E3779B97F4A7C15u >> 24) &
+           known.mask;
 }
 
 static size_t slot_of(const void *code)
@@ -70,7 +71,8 @@ static void forget(size_t hole)
     for (size_t i = (hole + 1) & known.mask; known.slots[i].code != NULL;
          i = (i + 1) & known.mask) {
         size_t h = home(known.slots[i].code);
-        /* An entry whose home lies cyclically in (hole, i] is found without the hole. */
+        /* An entry whose home lies cyclically in (hole, i] is found without the
+         * hole. */
         if (((i - h) & known.mask) < ((i - hole) & known.mask))
             continue;
         known.slots[hole] = known.slots[i];
@@ -146,8 +148,8 @@ uint32_t codes_id(const struct py_layout *layout, void *code)
         *place.tag |= TAG_WATCHED;
     /* ob_size of a code object counts its code units. */
     size_t units = (size_t)field(code, 16);
-    known.slots[slot_of(code)] =
-        (struct known_code){.code = code, .id = id, .bytecode_bytes = (uint32_t)units * 2};
+    known.slots[slot_of(code)] = (struct known_code){
+        .code = code, .id = id, .bytecode_bytes = (uint32_t)units * 2};
     known.count++;
     return id;
 }
@@ -162,7 +164,8 @@ uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip)
 bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip)
 {
     int units = int_field(code, layout->code_first_traceable);
-    intptr_t at = (intptr_t)ip - (intptr_t)((uintptr_t)code + layout->code_bytecode);
+    intptr_t at =
+        (intptr_t)ip - (intptr_t)((uintptr_t)code + layout->code_bytecode);
     return at < (intptr_t)units * 2;
 }
 

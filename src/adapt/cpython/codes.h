@@ -18,8 +18,8 @@ uint32_t codes_id(const struct py_layout *layout, void *code);
 /* The line of an instruction; 0 when it has none. */
 uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip);
 
-/* Whether the frame has yet to reach its first traceable instruction: it makes cells
-   or a generator, which its caller is charged with, as tracemalloc does. */
+/* Whether the frame has yet to reach its first traceable instruction: it makes
+   cells or a generator, which its caller is charged with, as tracemalloc does. */
 bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip);
 
 /* A watched block is freed.  If it was a code object that we know, forget it, tell

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * displaced.c - when the user has chosen another allocator, there is still RSS to show.
+ * displaced.c - when the user has chosen another allocator, there is still RSS to
+ * show.
  *
  * Once displaced we are called by nobody.  An audit hook, which Python code cannot
  * see and which is only set when something hints at a displacement, tells when the
- * interpreter is up; from then on thin wrappers around the allocators that displaced
- * us look at the clock every so many calls.  They change nothing else.
+ * interpreter is up; from then on thin wrappers around the allocators that
+ * displaced us look at the clock every so many calls.  They change nothing else.
  */
 #include "adapt/cpython/displaced.h"
 
@@ -39,7 +40,8 @@ static void *noted_malloc(void *context, size_t bytes)
 
 static void count_call(void)
 {
-    static unsigned calls; /* under the interpreter's lock; a lost count does no harm */
+    static unsigned
+        calls; /* under the interpreter's lock; a lost count does no harm */
 
     if (++calls % CALLS_PER_LOOK == 0)
         timeline_tick();
@@ -100,7 +102,8 @@ static int on_event(const char *event, void *arguments, void *data)
     return 0;
 }
 
-/* The value of -X dev among the interpreter's own options, which end at the program. */
+/* The value of -X dev among the interpreter's own options, which end at the
+ * program. */
 static bool has_dev_option(int count, char **arguments)
 {
     for (int i = 1; i < count; i++) {
@@ -111,7 +114,8 @@ static bool has_dev_option(int count, char **arguments)
         if (strcmp(argument, "-Xdev") == 0)
             return true;
         if (strcmp(argument, "-X") == 0 || strcmp(argument, "-W") == 0) {
-            if (i + 1 < count && argument[1] == 'X' && strcmp(arguments[i + 1], "dev") == 0)
+            if (i + 1 < count && argument[1] == 'X' &&
+                strcmp(arguments[i + 1], "dev") == 0)
                 return true;
             i++;
         }

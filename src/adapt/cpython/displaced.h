@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* displaced.h - when the user has chosen another allocator, there is still RSS to show. */
+/* displaced.h - when the user has chosen another allocator, there is still RSS to
+ * show. */
 #ifndef HG_ADAPT_CPYTHON_DISPLACED_H
 #define HG_ADAPT_CPYTHON_DISPLACED_H
 

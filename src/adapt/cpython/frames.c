@@ -31,7 +31,8 @@ static struct {
     uint32_t capacity;
 } walked;
 
-/* ----------------------------------------------------------------- naming a node */
+/* ----------------------------------------------------------------- naming a node
+ */
 
 static void remember_node(uint32_t parent, uintptr_t ip, uint32_t node)
 {
@@ -44,7 +45,8 @@ static void remember_node(uint32_t parent, uintptr_t ip, uint32_t node)
 
 /* A frame that makes its cells, or the generator that it will be, counts as its
    caller; a generator's own frame never does, even at the same instruction. */
-static bool is_before_start(const struct py_layout *l, const void *frame, uintptr_t ip)
+static bool is_before_start(const struct py_layout *l, const void *frame,
+                            uintptr_t ip)
 {
     return frame_owner(l, frame) != l->owner_generator &&
            codes_before_start(l, word_at(frame, l->frame_code), ip);
@@ -54,7 +56,8 @@ static bool is_before_start(const struct py_layout *l, const void *frame, uintpt
 static void *started_frame(const struct py_layout *l, void *frame)
 {
     while (frame != NULL) {
-        if (!frame_is_shim(l, frame) && !is_before_start(l, frame, frame_ip(l, frame)))
+        if (!frame_is_shim(l, frame) &&
+            !is_before_start(l, frame, frame_ip(l, frame)))
             break;
         frame = frame_previous(l, frame);
     }
@@ -110,7 +113,8 @@ static uint32_t line_node(const struct py_layout *l, void *frame)
     return node;
 }
 
-/* ------------------------------------------------------------- remembered stacks */
+/* ------------------------------------------------------------- remembered stacks
+ */
 
 static struct frame_stack **bucket_of(const void *state)
 {
@@ -258,7 +262,8 @@ static bool more_walked(uint32_t need)
     return true;
 }
 
-/* ------------------------------------------------------------ joining the stacks */
+/* ------------------------------------------------------------ joining the stacks
+ */
 
 void frames_mark(const struct py_layout *l, void *frame)
 {
@@ -301,9 +306,10 @@ static uint32_t parent_node(const struct frame_stack *stack, uint32_t index)
     return index > 0 ? stack->entries[index - 1].node : stack->base_node;
 }
 
-/* Bring the remembered instruction of a frame up to date.  If it has moved on, whatever
-   it had called has returned. */
-static void refresh(const struct py_layout *l, struct frame_stack *stack, uint32_t index)
+/* Bring the remembered instruction of a frame up to date.  If it has moved on,
+   whatever it had called has returned. */
+static void refresh(const struct py_layout *l, struct frame_stack *stack,
+                    uint32_t index)
 {
     struct frame_entry *entry = &stack->entries[index];
     uintptr_t ip = frame_ip(l, entry->frame);
@@ -388,7 +394,8 @@ static bool step(const struct py_layout *l, struct frame_stack *stack, void *fra
     return false;
 }
 
-static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack, void *frame)
+static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack,
+                       void *frame)
 {
     uint32_t budget = stack->depth + 64;
     uint32_t above = 0; /* frames walked */
@@ -450,7 +457,8 @@ uint32_t frames_slow(void *state, void *frame)
     if (state == NULL)
         return threads_node_unlocked();
     struct frame_stack *stack = book.stack;
-    if (book.state_key == book_key(state) && book.top_key != 0 && stack->depth > 0) {
+    if (book.state_key == book_key(state) && book.top_key != 0 &&
+        stack->depth > 0) {
         /* The book was ahead of the stack. */
         stack->entries[stack->depth - 1].ip = book.top_ip;
         stack->entries[stack->depth - 1].node = book.top_node;
@@ -486,7 +494,8 @@ uint32_t frames_slow(void *state, void *frame)
     return rejoin(l, stack, frame);
 }
 
-/* ------------------------------------------------------------------ what is told */
+/* ------------------------------------------------------------------ what is told
+ */
 
 static void forget_instructions(uintptr_t begin, uintptr_t end)
 {
@@ -512,8 +521,8 @@ void frames_block_died(void *block)
 
 void frames_block_died_away(void)
 {
-    /* Races with the lock's holder are harmless: what it stores in between it has just
-       looked up, and if we overwrite that it looks it up once more. */
+    /* Races with the lock's holder are harmless: what it stores in between it has
+       just looked up, and if we overwrite that it looks it up once more. */
     __atomic_store_n(&book.top_key, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&book.state_key, 0, __ATOMIC_RELAXED);
 }

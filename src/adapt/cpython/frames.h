@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* frames.h - which node of the call tree am I?  The question of every allocation. */
+/* frames.h - which node of the call tree am I?  The question of every allocation.
+ */
 #ifndef HG_ADAPT_CPYTHON_FRAMES_H
 #define HG_ADAPT_CPYTHON_FRAMES_H
 
@@ -36,7 +37,7 @@ struct frame_entry {
 struct frame_stack {
     void *state; /* whose; the block of a state that dies is watched */
     uint64_t state_id;
-    struct frame_stack *next; /* in its bucket */
+    struct frame_stack *next;    /* in its bucket */
     struct frame_entry *entries; /* outermost first */
     uint32_t depth;
     uint32_t capacity;
@@ -58,13 +59,15 @@ struct node_cache_entry {
 
 extern struct node_cache_entry node_cache[NODE_CACHE_SETS][2] HG_HIDDEN;
 
-HG_ALWAYS_INLINE struct node_cache_entry *node_cache_set(uint32_t parent, uintptr_t ip)
+HG_ALWAYS_INLINE struct node_cache_entry *node_cache_set(uint32_t parent,
+                                                         uintptr_t ip)
 {
     uint32_t h = ((uint32_t)ip ^ parent << 16) * 0x9E3779B1u;
     return node_cache[h >> (32 - NODE_CACHE_BITS)];
 }
 
-/* ------------------------------------------------------------- the frame's fields */
+/* ------------------------------------------------------------- the frame's fields
+ */
 
 HG_ALWAYS_INLINE void *word_at(const void *base, size_t offset)
 {
@@ -118,7 +121,8 @@ HG_ALWAYS_INLINE void *current_frame(const struct py_layout *l, const void *stat
     return l->has_cframe ? word_at(at, l->cframe_frame) : at;
 }
 
-/* -------------------------------------------------------------- which node am I? */
+/* -------------------------------------------------------------- which node am I?
+ */
 
 /*
  * Everything but the usual case.  Returns LEDGER_NO_NODE when this process keeps no
@@ -139,10 +143,12 @@ void frames_force_slow(void);
 void frames_check(void *state, void *frame, uint32_t node);
 
 /*
- * The usual case: the frame that allocated last allocates again.  LEDGER_NO_NODE: ask
- * frames_slow().  Calls nothing, so that the functions around it need no stack frame.
+ * The usual case: the frame that allocated last allocates again.  LEDGER_NO_NODE:
+ * ask frames_slow().  Calls nothing, so that the functions around it need no stack
+ * frame.
  */
-HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l, enum ledger_mode mode)
+HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l,
+                                      enum ledger_mode mode)
 {
     void *state = current_state(l);
     if (HG_UNLIKELY(state == NULL))
@@ -151,7 +157,8 @@ HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l, enum ledger_mod
     uint32_t parent;
 
     if (mode == LEDGER_MODE_STACKS) {
-        if (HG_UNLIKELY(book_key(frame) != book.top_key) || !frame_is_marked(l, frame))
+        if (HG_UNLIKELY(book_key(frame) != book.top_key) ||
+            !frame_is_marked(l, frame))
             return LEDGER_NO_NODE;
         parent = book.top_parent;
     } else {
@@ -195,7 +202,8 @@ static inline uint32_t frames_node(void)
     return node;
 }
 
-/* ------------------------------------------------------------------ what is told */
+/* ------------------------------------------------------------------ what is told
+ */
 
 /* A watched block is freed: a code object or a thread's state.  Lock held. */
 void frames_block_died(void *block) HG_COLD;
@@ -210,11 +218,12 @@ void frames_forked(void);
 /* Whether the calling thread holds the interpreter's lock; `state` is the lock
    holder's.  3.11 shows every thread the state of whoever holds it. */
 bool frames_lock_is_mine_slow(void *state) HG_COLD;
-extern __thread void *frames_my_state
-    __attribute__((tls_model("initial-exec"))) HG_HIDDEN;
+extern __thread void *frames_my_state __attribute__((tls_model("initial-exec")))
+HG_HIDDEN;
 
 /* False: ask frames_lock_is_mine(). */
-HG_ALWAYS_INLINE bool frames_lock_is_mine_fast(const struct py_layout *l, void *state)
+HG_ALWAYS_INLINE bool frames_lock_is_mine_fast(const struct py_layout *l,
+                                               void *state)
 {
     return state != NULL && (!l->state_in_runtime || state == frames_my_state);
 }
@@ -222,7 +231,8 @@ HG_ALWAYS_INLINE bool frames_lock_is_mine_fast(const struct py_layout *l, void *
 HG_ALWAYS_INLINE bool frames_lock_is_mine(const struct py_layout *l, void *state)
 {
     return frames_lock_is_mine_fast(l, state) ||
-           (l->state_in_runtime && state != NULL && frames_lock_is_mine_slow(state));
+           (l->state_in_runtime && state != NULL &&
+            frames_lock_is_mine_slow(state));
 }
 
 #endif

@@ -41,10 +41,12 @@ HG_ALWAYS_INLINE size_t at_least_one(size_t bytes)
 
 static bool multiply(size_t count, size_t bytes, size_t *product)
 {
-    return !__builtin_mul_overflow(count, bytes, product) && *product <= PTRDIFF_MAX;
+    return !__builtin_mul_overflow(count, bytes, product) &&
+           *product <= PTRDIFF_MAX;
 }
 
-/* ------------------------------------------------------------- blocks of any kind */
+/* ------------------------------------------------------------- blocks of any kind
+ */
 
 /* Who asks, and whether the interpreter's lock makes it the writer of the nodes. */
 struct owner {
@@ -53,8 +55,8 @@ struct owner {
 };
 
 /* Write down a block of any kind that was just handed out. */
-static void record(struct owner owner, enum ledger_domain domain, const struct place *place,
-                   size_t bytes)
+static void record(struct owner owner, enum ledger_domain domain,
+                   const struct place *place, size_t bytes)
 {
     if (place->tag == NULL)
         return;
@@ -107,8 +109,9 @@ static void strike(bool away, enum ledger_domain domain, void *block,
     book_freed(node, domain, bytes);
 }
 
-static HG_NOINLINE void *allocate_slow(struct owner owner, enum ledger_domain domain, size_t bytes,
-                           bool zero)
+static HG_NOINLINE void *allocate_slow(struct owner owner,
+                                       enum ledger_domain domain, size_t bytes,
+                                       bool zero)
 {
     struct place place;
     void *block =
@@ -133,12 +136,14 @@ static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
         return;
     }
     if (place.tag != NULL)
-        strike(away, ledger_domains[domain], block, &place, requested_bytes(&place));
+        strike(away, ledger_domains[domain], block, &place,
+               requested_bytes(&place));
     heap_free_slow(block);
 }
 
 /* A block of the allocator before us: resize it there, then move it here. */
-static HG_COLD void *adopt(enum py_domain domain, void *block, size_t bytes, struct owner owner)
+static HG_COLD void *adopt(enum py_domain domain, void *block, size_t bytes,
+                           struct owner owner)
 {
     void *resized = before[domain].realloc(before[domain].context, block, bytes);
 
@@ -152,8 +157,8 @@ static HG_COLD void *adopt(enum py_domain domain, void *block, size_t bytes, str
     return ours;
 }
 
-static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain, void *block,
-                                size_t bytes)
+static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain,
+                                void *block, size_t bytes)
 {
     enum ledger_domain domain = ledger_domains[py_domain];
     struct place old;
@@ -190,7 +195,8 @@ static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain, vo
     return moved;
 }
 
-/* ------------------------------------------------------------------------- traced */
+/* ------------------------------------------------------------------------- traced
+ */
 
 /*
  * The fast paths are leaves: whatever is not usual they leave, by a tail call, to a
@@ -201,7 +207,8 @@ static struct owner traced_owner(enum py_domain domain)
 {
     if (domain == PY_RAW &&
         !frames_lock_is_mine(python.layout, current_state(python.layout))) {
-        uint32_t node = book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
+        uint32_t node =
+            book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
         return (struct owner){.node = node, .away = true};
     }
     return (struct owner){.node = frames_node()};
@@ -210,7 +217,8 @@ static struct owner traced_owner(enum py_domain domain)
 /* Whether a request is small, and no table of a dict that we want to know of. */
 HG_ALWAYS_INLINE bool is_quiet(enum py_domain domain, size_t bytes)
 {
-    return domain == PY_OBJ ? bytes - 1 < recycle_quiet_bytes : heap_is_small(bytes);
+    return domain == PY_OBJ ? bytes - 1 < recycle_quiet_bytes
+                            : heap_is_small(bytes);
 }
 
 static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
@@ -235,8 +243,9 @@ static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
     return allocate_slow(owner, ledger_domains[domain], n, false);
 }
 
-HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l, enum ledger_mode mode,
-                                     enum py_domain domain, size_t bytes)
+HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l,
+                                     enum ledger_mode mode, enum py_domain domain,
+                                     size_t bytes)
 {
     if (HG_UNLIKELY(!is_quiet(domain, bytes)) ||
         (domain == PY_RAW && !frames_lock_is_mine_fast(l, current_state(l))))
@@ -248,7 +257,8 @@ HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l, enum ledger_mode
     void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
     if (HG_UNLIKELY(block == NULL))
         return traced_malloc_slow(domain, bytes);
-    pool->tags[heap_block_index(pool, block)] = tag_of(node, heap_small_slack(bytes));
+    pool->tags[heap_block_index(pool, block)] =
+        tag_of(node, heap_small_slack(bytes));
     book_allocated(node, ledger_domains[domain], bytes);
     return block;
 }
@@ -258,8 +268,9 @@ static HG_NOINLINE void *traced_calloc_large(enum py_domain domain, size_t bytes
     return allocate_slow(traced_owner(domain), ledger_domains[domain], bytes, true);
 }
 
-HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l, enum ledger_mode mode,
-                                     enum py_domain domain, size_t count, size_t bytes)
+HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l,
+                                     enum ledger_mode mode, enum py_domain domain,
+                                     size_t count, size_t bytes)
 {
     size_t product;
 
@@ -302,14 +313,16 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
     heap_free_fast(pool, block);
 }
 
-static HG_NOINLINE void *traced_resize(enum py_domain domain, void *block, size_t bytes)
+static HG_NOINLINE void *traced_resize(enum py_domain domain, void *block,
+                                       size_t bytes)
 {
     return resize(traced_owner(domain), domain, block, bytes);
 }
 
 /* From one small class to another, as growing lists do all the time. */
-static HG_NOINLINE void *traced_move_small(enum py_domain domain, struct pool *old_pool,
-                                           void *block, size_t bytes)
+static HG_NOINLINE void *traced_move_small(enum py_domain domain,
+                                           struct pool *old_pool, void *block,
+                                           size_t bytes)
 {
     struct owner owner = traced_owner(domain);
     uint32_t tag = old_pool->tags[heap_block_index(old_pool, block)];
@@ -330,8 +343,9 @@ static HG_NOINLINE void *traced_move_small(enum py_domain domain, struct pool *o
     return moved;
 }
 
-HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mode mode,
-                                      enum py_domain domain, void *block, size_t bytes)
+HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l,
+                                      enum ledger_mode mode, enum py_domain domain,
+                                      void *block, size_t bytes)
 {
     size_t offset;
     size_t n = at_least_one(bytes);
@@ -355,7 +369,8 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l, enum ledger_mod
     return block;
 }
 
-/* ----------------------------------------------------------------------- untraced */
+/* ----------------------------------------------------------------------- untraced
+ */
 
 static HG_NOINLINE void *plain_malloc_slow(size_t bytes)
 {
@@ -394,7 +409,8 @@ static void *plain_calloc(void *context, size_t count, size_t bytes)
         void *block = untraced_malloc(product);
         return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
     }
-    return allocate_slow((struct owner){.node = LEDGER_NO_NODE}, LEDGER_OBJ, product, true);
+    return allocate_slow((struct owner){.node = LEDGER_NO_NODE}, LEDGER_OBJ,
+                         product, true);
 }
 
 HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
@@ -408,14 +424,16 @@ HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
         free_slow(true, domain, block);
 }
 
-static HG_NOINLINE void *plain_resize(enum py_domain domain, void *block, size_t bytes)
+static HG_NOINLINE void *plain_resize(enum py_domain domain, void *block,
+                                      size_t bytes)
 {
     struct owner nobody = {.node = LEDGER_NO_NODE, .away = true};
     return resize(nobody, domain, block, bytes);
 }
 
-static HG_NOINLINE void *plain_move_small(enum py_domain domain, struct pool *old_pool,
-                                          void *block, size_t bytes)
+static HG_NOINLINE void *plain_move_small(enum py_domain domain,
+                                          struct pool *old_pool, void *block,
+                                          size_t bytes)
 {
     struct pool *pool;
     void *moved = heap_alloc_fast(heap_small_class(bytes), &pool);
@@ -428,7 +446,8 @@ static HG_NOINLINE void *plain_move_small(enum py_domain domain, struct pool *ol
     return moved;
 }
 
-HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block, size_t bytes)
+HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block,
+                                        size_t bytes)
 {
     size_t offset;
     size_t n = at_least_one(bytes);
@@ -443,60 +462,63 @@ HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block, size
     return plain_move_small(domain, pool, block, n);
 }
 
-#define UNTRACED(domain)                                                                  \
-    static void plain_free_##domain(void *context, void *block)                           \
-    {                                                                                     \
-        (void)context;                                                                    \
-        untraced_free(domain, block);                                                     \
-    }                                                                                     \
-    static void *plain_realloc_##domain(void *context, void *block, size_t bytes)         \
-    {                                                                                     \
-        (void)context;                                                                    \
-        return untraced_realloc(domain, block, bytes);                                    \
+#define UNTRACED(domain)                                                           \
+    static void plain_free_##domain(void *context, void *block)                    \
+    {                                                                              \
+        (void)context;                                                             \
+        untraced_free(domain, block);                                              \
+    }                                                                              \
+    static void *plain_realloc_##domain(void *context, void *block, size_t bytes)  \
+    {                                                                              \
+        (void)context;                                                             \
+        return untraced_realloc(domain, block, bytes);                             \
     }
 UNTRACED(PY_RAW)
 UNTRACED(PY_MEM)
 UNTRACED(PY_OBJ)
 
-#define PLAIN(domain)                                                                     \
-    [domain] = {NULL, plain_malloc, plain_calloc, plain_realloc_##domain,                 \
+#define PLAIN(domain)                                                              \
+    [domain] = {NULL, plain_malloc, plain_calloc, plain_realloc_##domain,          \
                 plain_free_##domain}
 static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_MEM),
                                                       PLAIN(PY_OBJ)};
 
-/* ------------------------------------------------- a set of functions for each case */
+/* ------------------------------------------------- a set of functions for each
+ * case */
 
-#define TRACED(name, row, mode, domain)                                                   \
-    static void *malloc_##name##_##domain(void *context, size_t bytes)                    \
-    {                                                                                     \
-        (void)context;                                                                    \
-        return traced_malloc(&row, mode, domain, bytes);                                  \
-    }                                                                                     \
-    static void *calloc_##name##_##domain(void *context, size_t count, size_t bytes)      \
-    {                                                                                     \
-        (void)context;                                                                    \
-        return traced_calloc(&row, mode, domain, count, bytes);                           \
-    }                                                                                     \
-    static void *realloc_##name##_##domain(void *context, void *block, size_t bytes)      \
-    {                                                                                     \
-        (void)context;                                                                    \
-        return traced_realloc(&row, mode, domain, block, bytes);                          \
-    }                                                                                     \
-    static void free_##name##_##domain(void *context, void *block)                        \
-    {                                                                                     \
-        (void)context;                                                                    \
-        traced_free(&row, domain, block);                                                 \
+#define TRACED(name, row, mode, domain)                                            \
+    static void *malloc_##name##_##domain(void *context, size_t bytes)             \
+    {                                                                              \
+        (void)context;                                                             \
+        return traced_malloc(&row, mode, domain, bytes);                           \
+    }                                                                              \
+    static void *calloc_##name##_##domain(void *context, size_t count,             \
+                                          size_t bytes)                            \
+    {                                                                              \
+        (void)context;                                                             \
+        return traced_calloc(&row, mode, domain, count, bytes);                    \
+    }                                                                              \
+    static void *realloc_##name##_##domain(void *context, void *block,             \
+                                           size_t bytes)                           \
+    {                                                                              \
+        (void)context;                                                             \
+        return traced_realloc(&row, mode, domain, block, bytes);                   \
+    }                                                                              \
+    static void free_##name##_##domain(void *context, void *block)                 \
+    {                                                                              \
+        (void)context;                                                             \
+        traced_free(&row, domain, block);                                          \
     }
 
-#define ENTRY(name, domain)                                                               \
-    [domain] = {NULL, malloc_##name##_##domain, calloc_##name##_##domain,                 \
+#define ENTRY(name, domain)                                                        \
+    [domain] = {NULL, malloc_##name##_##domain, calloc_##name##_##domain,          \
                 realloc_##name##_##domain, free_##name##_##domain}
 
 /*
  * Before a glance has found the frames as expected, and if a proof shows that they
- * are not, blocks are charged to their thread.  The functions for that are installed
- * first; they pass on to the others once these may be used, and replace themselves
- * by them where nobody has wrapped them in the meantime.
+ * are not, blocks are charged to their thread.  The functions for that are
+ * installed first; they pass on to the others once these may be used, and replace
+ * themselves by them where nobody has wrapped them in the meantime.
  */
 static const struct py_allocator *sighted; /* NULL: read no frames */
 static bool may_look = true;
@@ -506,64 +528,65 @@ static struct owner blind_owner(enum py_domain domain)
     void *state = python.current_state != NULL ? python.current_state() : NULL;
 
     if (domain == PY_RAW && state != NULL && python.this_threads_state() != state)
-        return (struct owner){
-            .node = book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE,
-            .away = true};
+        return (struct owner){.node = book.nodes != NULL ? threads_node_unlocked()
+                                                         : LEDGER_NO_NODE,
+                              .away = true};
     uint32_t node = frames_blind();
     if (may_look && state != NULL && node != LEDGER_NO_NODE)
         look_at_frames(state);
     return (struct owner){.node = node};
 }
 
-#define BLIND(domain)                                                                     \
-    static void *blind_malloc_##domain(void *context, size_t bytes)                       \
-    {                                                                                     \
-        if (sighted != NULL)                                                              \
-            return sighted[domain].malloc(context, bytes);                                \
-        size_t n = at_least_one(bytes);                                                   \
-        if (n > PTRDIFF_MAX)                                                              \
-            return NULL;                                                                  \
-        return allocate_slow(blind_owner(domain), ledger_domains[domain], n, false);      \
-    }                                                                                     \
-    static void *blind_calloc_##domain(void *context, size_t count, size_t bytes)         \
-    {                                                                                     \
-        size_t product;                                                                   \
-        if (sighted != NULL)                                                              \
-            return sighted[domain].calloc(context, count, bytes);                         \
-        if (!multiply(count, bytes, &product))                                            \
-            return NULL;                                                                  \
-        return allocate_slow(blind_owner(domain), ledger_domains[domain],                 \
-                             at_least_one(product), true);                                \
-    }                                                                                     \
-    static void *blind_realloc_##domain(void *context, void *block, size_t bytes)         \
-    {                                                                                     \
-        if (sighted != NULL)                                                              \
-            return sighted[domain].realloc(context, block, bytes);                        \
-        if (block == NULL)                                                                \
-            return blind_malloc_##domain(context, bytes);                                 \
-        return resize(blind_owner(domain), domain, block, at_least_one(bytes));           \
-    }                                                                                     \
-    static void blind_free_##domain(void *context, void *block)                           \
-    {                                                                                     \
-        (void)context;                                                                    \
-        free_slow(domain == PY_RAW && blind_owner(domain).away, domain, block);          \
+#define BLIND(domain)                                                              \
+    static void *blind_malloc_##domain(void *context, size_t bytes)                \
+    {                                                                              \
+        if (sighted != NULL)                                                       \
+            return sighted[domain].malloc(context, bytes);                         \
+        size_t n = at_least_one(bytes);                                            \
+        if (n > PTRDIFF_MAX)                                                       \
+            return NULL;                                                           \
+        return allocate_slow(blind_owner(domain), ledger_domains[domain], n,       \
+                             false);                                               \
+    }                                                                              \
+    static void *blind_calloc_##domain(void *context, size_t count, size_t bytes)  \
+    {                                                                              \
+        size_t product;                                                            \
+        if (sighted != NULL)                                                       \
+            return sighted[domain].calloc(context, count, bytes);                  \
+        if (!multiply(count, bytes, &product))                                     \
+            return NULL;                                                           \
+        return allocate_slow(blind_owner(domain), ledger_domains[domain],          \
+                             at_least_one(product), true);                         \
+    }                                                                              \
+    static void *blind_realloc_##domain(void *context, void *block, size_t bytes)  \
+    {                                                                              \
+        if (sighted != NULL)                                                       \
+            return sighted[domain].realloc(context, block, bytes);                 \
+        if (block == NULL)                                                         \
+            return blind_malloc_##domain(context, bytes);                          \
+        return resize(blind_owner(domain), domain, block, at_least_one(bytes));    \
+    }                                                                              \
+    static void blind_free_##domain(void *context, void *block)                    \
+    {                                                                              \
+        (void)context;                                                             \
+        free_slow(domain == PY_RAW && blind_owner(domain).away, domain, block);    \
     }
 
 BLIND(PY_RAW)
 BLIND(PY_MEM)
 BLIND(PY_OBJ)
 
-#define BLIND_ENTRY(domain)                                                               \
-    [domain] = {NULL, blind_malloc_##domain, blind_calloc_##domain,                       \
+#define BLIND_ENTRY(domain)                                                        \
+    [domain] = {NULL, blind_malloc_##domain, blind_calloc_##domain,                \
                 blind_realloc_##domain, blind_free_##domain}
 static const struct py_allocator blind[PY_DOMAINS] = {
     BLIND_ENTRY(PY_RAW), BLIND_ENTRY(PY_MEM), BLIND_ENTRY(PY_OBJ)};
 
-#define TRACED_SET(name, row, mode)                                                       \
-    TRACED(name, row, mode, PY_RAW)                                                       \
-    TRACED(name, row, mode, PY_MEM)                                                       \
-    TRACED(name, row, mode, PY_OBJ)                                                       \
-    static const struct py_allocator set_##name[PY_DOMAINS] = {                           \
+#define TRACED_SET(name, row, mode)                                                \
+    TRACED(name, row, mode, PY_RAW)                                                \
+    TRACED(name, row, mode, PY_MEM)                                                \
+    TRACED(name, row, mode, PY_OBJ)                                                \
+    static const struct py_allocator set_##name[PY_DOMAINS] = {                    \
         ENTRY(name, PY_RAW), ENTRY(name, PY_MEM), ENTRY(name, PY_OBJ)};
 
 static const struct py_layout row_311 = LAYOUT_311;
@@ -587,7 +610,8 @@ static const struct {
 static const struct py_allocator *choose_set(void)
 {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (sets[i].minor == python.layout->minor && sets[i].mode == session.config.mode)
+        if (sets[i].minor == python.layout->minor &&
+            sets[i].mode == session.config.mode)
             return sets[i].set;
     return NULL;
 }
@@ -644,8 +668,8 @@ void hooks_blind(void)
 
 void hooks_untrace(void)
 {
-    /* Not if somebody took our place, or wrapped us: then the wrapper calls our traced
-       functions on, and they find that no accounts are kept. */
+    /* Not if somebody took our place, or wrapped us: then the wrapper calls our
+       traced functions on, and they find that no accounts are kept. */
     if (all_ours())
         install(plain);
 }

@@ -14,7 +14,8 @@
  */
 void hooks_install(void);
 
-/* Whether frames are read; they are not before a glance has found them as expected. */
+/* Whether frames are read; they are not before a glance has found them as expected.
+ */
 bool hooks_sighted(void);
 
 /* Read no frames any more: they are not what we thought. */
@@ -23,7 +24,8 @@ void hooks_blind(void);
 /* From now on allocate without accounts: they are closed.  Any moment. */
 void hooks_untrace(void);
 
-/* Whether somebody else has taken our place in a domain since, or wrapped us there. */
+/* Whether somebody else has taken our place in a domain since, or wrapped us there.
+ */
 bool hooks_displaced(enum py_domain domain);
 
 #endif

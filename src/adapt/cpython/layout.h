@@ -19,7 +19,8 @@ enum frame_mark {
     /* 3.11: `owner` is 0 for frames of the thread's stack, and release builds only
        ever compare it with 1 and 2; debug builds assert that it is 0. */
     MARK_OWNER,
-    /* 3.13: `f_locals` of optimized code is unused since PEP 667; None is immortal. */
+    /* 3.13: `f_locals` of optimized code is unused since PEP 667; None is immortal.
+     */
     MARK_LOCALS,
 };
 
@@ -29,21 +30,24 @@ enum { MARKED_OWNER = 0x40 };
    constant, so a field costs what it costs CPython itself. */
 struct py_layout {
     uint8_t minor;
-    uint8_t mark;          /* enum frame_mark */
+    uint8_t mark; /* enum frame_mark */
     uint8_t owner_generator;
-    uint8_t owner_shim;    /* owners from here on are no Python frames; 0: there are none */
-    bool state_in_runtime; /* the lock's holder is a word of _PyRuntime, not thread-local */
+    uint8_t owner_shim;    /* owners from here on are no Python frames; 0: there are
+                              none */
+    bool state_in_runtime; /* the lock's holder is a word of _PyRuntime, not
+                              thread-local */
     bool has_cframe;       /* tstate -> cframe -> current_frame */
     uint16_t runtime_state;
-    uint16_t state_frame;  /* of cframe or current_frame in the thread state */
+    uint16_t state_frame; /* of cframe or current_frame in the thread state */
     uint16_t cframe_frame;
     uint16_t state_id;
     uint16_t state_interp;
     uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals;
-    uint16_t code_file, code_name, code_first_line, code_first_traceable, code_flags,
-        code_bytecode;
+    uint16_t code_file, code_name, code_first_line, code_first_traceable,
+        code_flags, code_bytecode;
     uint16_t runtime_main_interp;
-    uint16_t interp_gc_stats; /* of the first generation's, three of 24 bytes each */
+    uint16_t
+        interp_gc_stats; /* of the first generation's, three of 24 bytes each */
 };
 
 /* clang-format off */

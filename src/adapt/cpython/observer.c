@@ -23,8 +23,9 @@ bool observer_attention = true; /* the set-up is waiting */
 
 static enum { STARTING, SCHEDULED, PROVING, SET_UP } stage;
 
-/* Inside the collector: what it frees next must not be lost from a finished program's
-   accounts, and the lists that it switches on must be switched off again. */
+/* Inside the collector: what it frees next must not be lost from a finished
+   program's accounts, and the lists that it switches on must be switched off again.
+ */
 static void collection_began(void)
 {
     if (python.is_finalizing()) {
@@ -44,9 +45,12 @@ static void prove(void)
 {
     static const char *const how[] = {
         [PROOF_OK] = "frames read in place, proved at start",
-        [PROOF_MARKS] = "frames read in place, proved at start; no marks: all are compared",
-        [PROOF_WRONG] = "frames are laid out in another way than known: stacks not watched",
-        [PROOF_NONE] = "the layout of frames could not be proved: stacks not watched",
+        [PROOF_MARKS] =
+            "frames read in place, proved at start; no marks: all are compared",
+        [PROOF_WRONG] =
+            "frames are laid out in another way than known: stacks not watched",
+        [PROOF_NONE] =
+            "the layout of frames could not be proved: stacks not watched",
     };
     enum proof proof = PROOF_NONE;
 
@@ -126,7 +130,8 @@ void observer_collections(uint64_t counts[3])
     if (python.layout == NULL || python.runtime == NULL)
         return;
     /* The main interpreter, where all programs but a few have all their objects. */
-    const char *interp = word_at(python.runtime, python.layout->runtime_main_interp);
+    const char *interp =
+        word_at(python.runtime, python.layout->runtime_main_interp);
     if (interp == NULL)
         return;
     for (int g = 0; g < 3; g++)

@@ -22,7 +22,8 @@ static inline void observer_slow_path(void)
 /* Our own proof is running: its blocks are nobody's line's. */
 bool observer_is_proving(void);
 
-/* A thread allocates with no Python frame under way: the interpreter starts or ends. */
+/* A thread allocates with no Python frame under way: the interpreter starts or
+ * ends. */
 void observer_no_frame(void) HG_COLD;
 
 /* A block that is not the heap's is freed as an object.  True: it is a sign of ours

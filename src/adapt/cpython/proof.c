@@ -18,7 +18,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* ------------------------------------------------------------------------ glance */
+/* ------------------------------------------------------------------------ glance
+ */
 
 static bool peek(const void *address, void *out, size_t bytes)
 {
@@ -33,8 +34,8 @@ static bool peek_word(const void *base, size_t offset, void **out)
     return base != NULL && peek((const char *)base + offset, out, sizeof *out);
 }
 
-/* _Py_DebugOffsets, at the beginning of _PyRuntime since 3.13: groups of 64-bit words
-   after a cookie and a version.  The places of those that we use. */
+/* _Py_DebugOffsets, at the beginning of _PyRuntime since 3.13: groups of 64-bit
+   words after a cookie and a version.  The places of those that we use. */
 static bool published_offsets_agree(const struct py_layout *l)
 {
     if (l->minor != 13)
@@ -43,9 +44,9 @@ static bool published_offsets_agree(const struct py_layout *l)
         uint16_t word;
         uint16_t value;
     } wanted[] = {
-        {22, l->state_interp},   {23, l->state_frame}, {29, l->frame_previous},
-        {30, l->frame_code},     {31, l->frame_ip},    {33, l->frame_owner},
-        {35, l->code_file},      {37, l->code_name},   {39, l->code_first_line},
+        {22, l->state_interp},  {23, l->state_frame}, {29, l->frame_previous},
+        {30, l->frame_code},    {31, l->frame_ip},    {33, l->frame_owner},
+        {35, l->code_file},     {37, l->code_name},   {39, l->code_first_line},
         {43, l->code_bytecode},
     };
     uint64_t words[64];
@@ -100,12 +101,14 @@ enum glance proof_glance(const struct py_layout *l, void *state)
     if (frame == NULL)
         return GLANCE_LATER;
     for (int i = 0; frame != NULL && i < 64; i++)
-        if (!frame_looks_right(l, frame) || !peek_word(frame, l->frame_previous, &frame))
+        if (!frame_looks_right(l, frame) ||
+            !peek_word(frame, l->frame_previous, &frame))
             return GLANCE_WRONG;
     return GLANCE_OK;
 }
 
-/* ------------------------------------------------------------------------- proof */
+/* ------------------------------------------------------------------------- proof
+ */
 
 static const char program[] = "def inner(probe):\n"
                               "    probe()\n"
@@ -124,7 +127,9 @@ static const struct {
     const char *name;
     uint32_t line;
     bool generator;
-} expected[] = {{"inner", 2, false}, {"middle", 4, false}, {"stream", 7, true},
+} expected[] = {{"inner", 2, false},
+                {"middle", 4, false},
+                {"stream", 7, true},
                 {"<module>", 9, false}};
 
 static struct {

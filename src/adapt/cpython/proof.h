@@ -24,8 +24,9 @@ enum proof {
 };
 
 /*
- * Run a few known lines, look at the stack from inside, and compare names, lines and
- * the behaviour of marks with what is known.  Runs Python code: a pending call only.
+ * Run a few known lines, look at the stack from inside, and compare names, lines
+ * and the behaviour of marks with what is known.  Runs Python code: a pending call
+ * only.
  */
 enum proof proof_run(const struct py_layout *layout);
 

@@ -25,7 +25,8 @@ static void *find(const char *name, const char *otherwise)
     return at != NULL || otherwise == NULL ? at : dlsym(RTLD_DEFAULT, otherwise);
 }
 
-#define FIND(field, name, otherwise) (*(void **)&python.field = find(name, otherwise))
+#define FIND(field, name, otherwise)                                               \
+    (*(void **)&python.field = find(name, otherwise))
 
 bool python_find(void)
 {
@@ -36,7 +37,8 @@ bool python_find(void)
     FIND(is_initialized, "Py_IsInitialized", NULL);
     FIND(is_finalizing, "Py_IsFinalizing", "_Py_IsFinalizing");
     FIND(add_pending_call, "Py_AddPendingCall", NULL);
-    FIND(current_state, "PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet");
+    FIND(current_state, "PyThreadState_GetUnchecked",
+         "_PyThreadState_UncheckedGet");
     FIND(this_threads_state, "PyGILState_GetThisThreadState", NULL);
     FIND(get_allocator, "PyMem_GetAllocator", NULL);
     FIND(code_line, "PyCode_Addr2Line", NULL);
@@ -50,10 +52,12 @@ bool python_find(void)
     const char *version = python.get_version != NULL ? python.get_version() : "";
     if (strncmp(version, "3.", 2) != 0 || strstr(version, "free-threading") != NULL)
         return true;
-    const struct py_layout *layout = layout_find((int)strtol(version + 2, NULL, 10));
-    if (layout == NULL || python.current_state == NULL || python.code_line == NULL ||
-        python.text_length == NULL || python.text_char == NULL ||
-        python.this_threads_state == NULL || python.is_finalizing == NULL)
+    const struct py_layout *layout =
+        layout_find((int)strtol(version + 2, NULL, 10));
+    if (layout == NULL || python.current_state == NULL ||
+        python.code_line == NULL || python.text_length == NULL ||
+        python.text_char == NULL || python.this_threads_state == NULL ||
+        python.is_finalizing == NULL)
         return true;
     if (layout->state_in_runtime) {
         if (python.runtime == NULL)

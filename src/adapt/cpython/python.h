@@ -29,7 +29,7 @@ struct python {
     const struct py_layout *layout; /* NULL: a version without a row */
     bool may_mark;                  /* frames: not in debug builds, which assert */
     char *runtime;                  /* &_PyRuntime */
-    void **state;                   /* &current thread state, where it is a word of it */
+    void **state; /* &current thread state, where it is a word of it */
     void *none;
 
     const char *(*get_version)(void);
