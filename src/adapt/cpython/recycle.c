@@ -4,22 +4,23 @@
  * every birth and death.
  *
  * What "off" is differs, for we only use states that the interpreter's own code
- * lives with (recycle_find.c has proved where each list is):
+ * lives with (recycle_find.c and recycle_prove.c tell where the lists are):
  *
- *   a count       3.13 neither pushes nor pops at -1, which is what it sets itself
- * when it finalizes.  3.11 and 3.12 do not look at the count when they pop a float
- * or a tuple, and push none at INT_MAX. a disguise    lists and dicts on 3.11
- * and 3.12: only exact ones are recycled, so a dying one is given the type
- * `disguise`, a copy of its own, and then to CPython's own tp_dealloc.  That finds
- * its tp_dealloc in the copy and so goes through the trashcan as ever, and frees
- * what it does not know. taken back    contexts and slices, keys of dicts up
- * to 3.12, the helpers of asynchronous generators: after CPython's tp_dealloc, what
- * it has pushed is freed.
+ *   a count     From 3.13 on a list neither pushes nor pops at -1, which CPython
+ * itself sets when it finalizes; in 3.14 that goes for all lists.  3.11 and 3.12 do
+ * not look at the count when they pop a float or a tuple, and push none at INT_MAX.
+ *   a disguise  lists and dicts on 3.11 and 3.12: only exact ones are recycled, so
+ * a dying one is given the type `disguise`, a copy of its own, and then to
+ *               CPython's own tp_dealloc.  That finds its tp_dealloc in the copy
+ * and so goes through the trashcan as ever, and frees what it does not know. taken
+ * back  slices and the helpers of asynchronous generators up to 3.13, contexts and
+ * keys of dicts (recycle_keys.c) up to 3.12: after CPython's tp_dealloc, what it
+ * has pushed is freed.
  *
  * A full collection frees what is in the lists, and at that sets the counts of
- * floats and tuples back to 0.  On 3.11 and 3.12 two bells tell us.  Tuples of 20
- * are pushed but never popped, so nothing but that can touch what lies in their
- * list: we put a bell there, a block of our own, and when it is freed
+ * floats and tuples back to 0, up to 3.13.  On 3.11 and 3.12 two bells tell us.
+ * Tuples of 20 are pushed but never popped, so nothing but that can touch what lies
+ * in their list: we put a bell there, a block of our own, and when it is freed
  * (recycle_freed) the counts of all tuples are 0 and those of floats are next.  We
  * put another bell with the lists, which come after the floats; when that one is
  * freed, everything is set off again before the interpreter could make or drop one
@@ -49,7 +50,8 @@ static struct {
     bool off;
     bool bells; /* they are laid out, and need no recycle_resume() */
     int off_count;
-    struct free_list *first_counted; /* tells whether a collection has been here */
+    struct free_list
+        *first_counted; /* the first that a collection resets, or NULL */
     struct recycle_result result;
 } recycle;
 
@@ -138,10 +140,10 @@ static void dealloc_helper(struct object *object, struct free_list *list,
                            destructor dealloc)
 {
     dealloc(object);
-    if (list->how != OFF_TAKE_BACK || (list->proved && *list->count == 0) ||
+    if (list->how != OFF_TAKE_BACK || (list->proved && list_count(list) == 0) ||
         !in_main())
         return;
-    if (*list->count > 0 && list_top(list) == object) {
+    if (list_count(list) > 0 && list_top(list) == object) {
         list->proved = true;
         list_take_back(list);
     } else if (!list->proved) {
@@ -201,16 +203,16 @@ static struct {
 static void set_off(struct free_list *list)
 {
     *list->head = list->never_popped && recycle.bells ? &bell_tuple.object : NULL;
-    *list->count = recycle.off_count;
+    list_set_count(list, recycle.off_count);
 }
 
 /* Set the counts again that a collection has set to 0; free what was pushed since.
  */
 static void counts_restore(void)
 {
-    for (int i = 0; i < LISTS; i++) {
+    for (int i = 0; i < ip.lists; i++) {
         struct free_list *list = &lists[i];
-        if (list->how != OFF_COUNT || *list->count == recycle.off_count)
+        if (list->how != OFF_COUNT || list_count(list) == recycle.off_count)
             continue;
         list_take_back(list);
         set_off(list);
@@ -225,9 +227,10 @@ bool recycle_freed(const void *block)
             return true;
         if (ip.is_finalizing()) {
             recycle_on();
-        } else if (*next->count == 0) {
+        } else if (list_count(next) == 0) {
             next->head[0] = &bell_list.object;
-            *next->count = 1; /* the collector takes it before anybody else looks */
+            list_set_count(
+                next, 1); /* the collector takes it before anybody else looks */
         }
         return true;
     }
@@ -258,38 +261,40 @@ static int wrap_traverse(struct object *module,
 /* ---- On and off ---- */
 
 /* Make two, drop two: nothing may have stayed in the list. */
-static bool stays_off(struct free_list *list)
+static bool stays_off(const struct free_list *list)
 {
-    struct object *first = list_make(list), *second = list_make(list);
+    struct object *first = list_make(list);
+    struct object *second = list_make(list);
     bool made = first != NULL && second != NULL;
     if (first != NULL)
         list_drop(list, first);
     if (second != NULL)
         list_drop(list, second);
-    if (list->how == OFF_COUNT)
-        return made && *list->count == recycle.off_count && *list->head == NULL;
     if (list->shape == SHAPE_CACHE)
         return made && *list->head == NULL;
-    return made && *list->count == 0;
+    if (list->how == OFF_COUNT)
+        return made && list_count(list) == recycle.off_count && *list->head == NULL;
+    return made && list_count(list) == 0;
 }
 
 static void off_by_count(struct free_list *list)
 {
-    if (list->head == NULL)
+    if (list->proved)
+        list_empty(list);
+    else if (list_count(list) != 0)
         return;
-    list_empty(list);
     set_off(list);
     list->how = OFF_COUNT;
-    if (stays_off(list))
+    if (!list->proved || stays_off(list))
         return;
-    *list->count = 0;
+    list_set_count(list, 0);
     list->how = OFF_NOT;
 }
 
 static void off_by_disguise(struct free_list *list, struct type *type,
                             union disguise *copy, destructor *old, destructor ours)
 {
-    if (list->head == NULL || ip.type_bytes < 320 || ip.type_bytes > sizeof *copy)
+    if (ip.type_bytes < 400 || ip.type_bytes > sizeof *copy)
         return;
     if (*old == NULL)
         memcpy(copy, type, ip.type_bytes);
@@ -305,7 +310,7 @@ static void off_by_disguise(struct free_list *list, struct type *type,
 static void off_by_taking_back(struct free_list *list, struct type *type,
                                destructor *old, destructor ours)
 {
-    if (list->head == NULL)
+    if (type == NULL)
         return;
     wrap(type, old, ours);
     list->how = OFF_TAKE_BACK;
@@ -318,16 +323,56 @@ static void off_by_taking_back(struct free_list *list, struct type *type,
     list->how = OFF_NOT;
 }
 
+static void off_as_it_must(int i)
+{
+    struct free_list *list = &lists[i];
+
+    if (ip.minor >= 14)
+        off_by_count(list);
+    else if (i == LIST_SLICE)
+        off_by_taking_back(list, ip.slice_type, &dealloc_slice, wrap_slice);
+    else if (i == LIST_VALUE)
+        off_by_taking_back(list, ip.value_type, &dealloc_value, wrap_value);
+    else if (i == LIST_ASEND)
+        off_by_taking_back(list, ip.asend_type, &dealloc_asend, wrap_asend);
+    else if (i < LIST_LIST || ip.minor >= 13)
+        off_by_count(list);
+    else if (i == LIST_LIST)
+        off_by_disguise(list, ip.list_type, &disguise_list, &dealloc_list,
+                        wrap_list);
+    else if (i == LIST_DICT)
+        off_by_disguise(list, ip.dict_type, &disguise_dict, &dealloc_dict,
+                        wrap_dict);
+    else if (i == LIST_KEYS)
+        keys_off();
+    else
+        off_by_taking_back(list, ip.context_type, &dealloc_context, wrap_context);
+}
+
+static void hang_bells(void)
+{
+    struct free_list *longest = &lists[LIST_LIST - 1];
+
+    recycle.bells = longest->never_popped && longest->how == OFF_COUNT &&
+                    lists[LIST_LIST].how == OFF_DISGUISE;
+    if (!recycle.bells)
+        return;
+    bell_tuple.object.type = ip.tuple_type;
+    bell_tuple.size = TUPLES;
+    bell_list.object.type = ip.list_type;
+    set_off(longest);
+}
+
 static void say_state(void)
 {
     struct recycle_result *result = &recycle.result;
     int off = 0;
-    for (int i = 0; i < LISTS; i++)
+    for (int i = 0; i < ip.lists; i++)
         off += lists[i].how != OFF_NOT;
     int n = snprintf(result->how, sizeof result->how, "free lists off (%d of %d",
-                     off, LISTS);
+                     off, ip.lists);
     const char *before = "; on: ";
-    for (int i = 0; i < LISTS; i++) {
+    for (int i = 0; i < ip.lists; i++) {
         size_t room = sizeof result->how - (size_t)n;
         if (lists[i].how == OFF_NOT && strlen(lists[i].name) + 8 < room &&
             (i == 0 || lists[i].name != lists[i - 1].name)) {
@@ -336,74 +381,48 @@ static void say_state(void)
         }
     }
     snprintf(result->how + n, sizeof result->how - (size_t)n, ")");
-    result->watched = off == LISTS;
+    result->watched = off == ip.lists;
 }
 
-void recycle_off(struct recycle_result *out)
+static void switch_off(void)
 {
-    if (recycle.off) {
-        *out = recycle.result;
-        return;
-    }
-    const char *why = lists_find();
-    recycle.bells = false;
-    if (why != NULL) {
-        recycle.result.watched = false;
-        snprintf(recycle.result.how, sizeof recycle.result.how, "free lists on: %s",
-                 why);
-        *out = recycle.result;
-        return;
-    }
-
     int collects = ip.gc_disable();
-    bool old = ip.minor <= 12;
-    recycle.off_count = old ? INT_MAX : -1;
+    recycle.off_count = ip.minor <= 12 ? INT_MAX : -1;
+    recycle.bells = false;
+    recycle.first_counted = NULL;
     list_type = ip.list_type;
     dict_type = ip.dict_type;
-    for (int i = LIST_FLOAT; i < LIST_LIST; i++)
-        off_by_count(&lists[i]);
-    if (old) {
-        off_by_disguise(&lists[LIST_LIST], list_type, &disguise_list, &dealloc_list,
-                        wrap_list);
-        off_by_disguise(&lists[LIST_DICT], dict_type, &disguise_dict, &dealloc_dict,
-                        wrap_dict);
-        keys_off();
-        off_by_taking_back(&lists[LIST_CONTEXT], ip.context_type, &dealloc_context,
-                           wrap_context);
-    } else {
-        off_by_count(&lists[LIST_LIST]);
-        off_by_count(&lists[LIST_DICT]);
-        off_by_count(&lists[LIST_KEYS]);
-        off_by_count(&lists[LIST_CONTEXT]);
-    }
-    off_by_taking_back(&lists[LIST_SLICE], ip.slice_type, &dealloc_slice,
-                       wrap_slice);
-    off_by_taking_back(&lists[LIST_VALUE], ip.value_type, &dealloc_value,
-                       wrap_value);
-    off_by_taking_back(&lists[LIST_ASEND], ip.asend_type, &dealloc_asend,
-                       wrap_asend);
-
-    recycle.first_counted = NULL;
-    for (int i = LISTS - 1; i >= 0; i--)
-        if (lists[i].how == OFF_COUNT)
+    for (int i = 0; i < ip.lists; i++) {
+        if (lists[i].head != NULL)
+            off_as_it_must(i);
+        if (recycle.first_counted == NULL && lists[i].how == OFF_COUNT)
             recycle.first_counted = &lists[i];
-    struct free_list *longest = &lists[LIST_LIST - 1];
-    if (longest->never_popped && longest->how == OFF_COUNT &&
-        lists[LIST_LIST].how == OFF_DISGUISE) {
-        bell_tuple.object.type = ip.tuple_type;
-        bell_tuple.size = TUPLES;
-        bell_list.object.type = ip.list_type;
-        recycle.bells = true;
-        set_off(longest);
     }
-    if (traverse_module == NULL || ip.module_type->traverse == traverse_module) {
-        traverse_module = ip.module_type->traverse;
-        ip.module_type->traverse = wrap_traverse;
-    }
+    hang_bells();
     if (collects)
         ip.gc_enable();
     recycle.off = true;
     say_state();
+}
+
+void recycle_off(struct recycle_result *out)
+{
+    if (!recycle.off) {
+        const char *why = lists_find();
+        if (why == NULL) {
+            switch_off();
+        } else {
+            recycle.result.watched = false;
+            snprintf(recycle.result.how, sizeof recycle.result.how,
+                     "free lists on: %s", why);
+        }
+        struct type *module = ip.usable ? ip.module_type : NULL;
+        if (module != NULL &&
+            (traverse_module == NULL || module->traverse == traverse_module)) {
+            traverse_module = module->traverse;
+            module->traverse = wrap_traverse;
+        }
+    }
     *out = recycle.result;
 }
 
@@ -414,7 +433,7 @@ bool recycle_resume(void)
     if (ip.collecting != NULL && *ip.collecting)
         return false;
     struct free_list *first = recycle.first_counted;
-    if (first != NULL && *first->count != recycle.off_count)
+    if (first != NULL && list_count(first) != recycle.off_count)
         counts_restore();
     if (*keys_count > 0)
         keys_take_back();
@@ -423,6 +442,8 @@ bool recycle_resume(void)
 
 void recycle_on(void)
 {
+    if (ip.usable && ip.module_type->traverse == wrap_traverse)
+        ip.module_type->traverse = traverse_module;
     if (!recycle.off)
         return;
     recycle.off = false;
@@ -433,16 +454,14 @@ void recycle_on(void)
     unwrap(ip.value_type, dealloc_value, wrap_value);
     unwrap(ip.asend_type, dealloc_asend, wrap_asend);
     keys_on();
-    for (int i = 0; i < LISTS; i++) {
+    for (int i = 0; i < ip.lists; i++) {
         struct free_list *list = &lists[i];
-        if (list->how == OFF_COUNT && *list->count == recycle.off_count) {
+        if (list->how == OFF_COUNT && list_count(list) == recycle.off_count) {
             *list->head = NULL;
-            *list->count = 0;
+            list_set_count(list, 0);
         }
         list->how = OFF_NOT;
     }
-    if (ip.module_type->traverse == wrap_traverse)
-        ip.module_type->traverse = traverse_module;
     say_state();
 }
 

@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recycle_find.c - find CPython's free lists in the main interpreter's state and
- * prove each of them by using it.
+ * recycle_find.c - find CPython's free lists in the main interpreter's state.
  *
  * A table tells, for each minor version, how the lists lie to each other; where
  * they lie in the state differs between builds.  Two floats are dropped, the state
  * is searched for the one word that names first the one and then the other: that is
- * the head of the list of floats, and the table gives the rest.
- *
- * Then each list is proved.  Four objects are made, and dropped and made again in a
- * fixed order (steps[]), while a stack of our own says what the list must look
- * like: its count goes up by one at each death and down at each birth, its head is
- * the block that died last, that block names the one before, and who is born gets
- * that block. Whatever does not follow every step is not the list that we think it
- * is, and nothing is ever written to it.
+ * the head of the list of floats, and the table gives the rest.  recycle_prove.c
+ * then has to agree.
  */
 #include "adapt/cpython/recycle_lists.h"
 
@@ -97,40 +90,81 @@ struct lists_313 {
     int asend_count;
 };
 
+/* 3.14: one array.  The names are those of struct _Py_freelists. */
+struct pair {
+    void *head;
+    intptr_t count;
+};
+
+struct lists_314 {
+    struct pair floats, ints, tuples[TUPLES], lists, list_iters, tuple_iters, dicts,
+        dictkeys, slices, ranges, range_iters, contexts, async_gens,
+        async_gen_asends, futureiters, object_stack_chunks, unicode_writers,
+        pycfunctionobject, pycmethodobject, pymethodobjects;
+};
+
+enum { NO_COUNT = UINT16_MAX };
+
 struct place {
     uint16_t head, count;
 };
 
 static const struct lists_layout {
     int minor;
-    uint16_t size_bytes;
-    struct place floats, tuple, list, dict, keys, context, value, asend;
-    uint16_t slice;
+    int lists;
+    size_t size_bytes;
+    struct place places[LISTS]; /* of tuples only the first */
 } layouts[] = {
-#define PLACE(v, h, c)                                                             \
+#define AT(v, h, c)                                                                \
     {                                                                              \
         offsetof(struct lists_##v, h), offsetof(struct lists_##v, c)               \
     }
 #define LAYOUT(v, m)                                                               \
     {                                                                              \
-        .minor = m, .size_bytes = sizeof(struct lists_##v),                        \
-        .floats = PLACE(v, float_head, float_count),                               \
-        .tuple = PLACE(v, tuple_head, tuple_count),                                \
-        .list = PLACE(v, list, list_count), .dict = PLACE(v, dict, dict_count),    \
-        .keys = PLACE(v, keys, keys_count),                                        \
-        .context = PLACE(v, context_head, context_count),                          \
-        .value = PLACE(v, value, value_count),                                     \
-        .asend = PLACE(v, asend, asend_count),                                     \
-        .slice = offsetof(struct lists_##v, slice)                                 \
+        .minor = m, .lists = LISTS_313, .size_bytes = sizeof(struct lists_##v),    \
+        .places = {                                                                \
+            [LIST_FLOAT] = AT(v, float_head, float_count),                         \
+            [LIST_TUPLE] = AT(v, tuple_head, tuple_count),                         \
+            [LIST_LIST] = AT(v, list, list_count),                                 \
+            [LIST_DICT] = AT(v, dict, dict_count),                                 \
+            [LIST_KEYS] = AT(v, keys, keys_count),                                 \
+            [LIST_CONTEXT] = AT(v, context_head, context_count),                   \
+            [LIST_SLICE] = {offsetof(struct lists_##v, slice), NO_COUNT},          \
+            [LIST_VALUE] = AT(v, value, value_count),                              \
+            [LIST_ASEND] = AT(v, asend, asend_count),                              \
+        }                                                                          \
     }
     LAYOUT(311, 11),
     LAYOUT(312, 12),
     LAYOUT(313, 13),
+#define PAIR(name) AT(314, name.head, name.count)
+    {.minor = 14,
+     .lists = LISTS,
+     .size_bytes = sizeof(struct lists_314),
+     .places =
+         {
+             [LIST_FLOAT] = PAIR(floats),
+             [LIST_TUPLE] = PAIR(tuples[0]),
+             [LIST_LIST] = PAIR(lists),
+             [LIST_DICT] = PAIR(dicts),
+             [LIST_KEYS] = PAIR(dictkeys),
+             [LIST_CONTEXT] = PAIR(contexts),
+             [LIST_SLICE] = PAIR(slices),
+             [LIST_VALUE] = PAIR(async_gens),
+             [LIST_ASEND] = PAIR(async_gen_asends),
+             [LIST_INT] = PAIR(ints),
+             [LIST_LIST_ITERATOR] = PAIR(list_iters),
+             [LIST_TUPLE_ITERATOR] = PAIR(tuple_iters),
+             [LIST_RANGE] = PAIR(ranges),
+             [LIST_RANGE_ITERATOR] = PAIR(range_iters),
+             [LIST_FUTURE_ITERATOR] = PAIR(futureiters),
+             [LIST_CHUNK] = PAIR(object_stack_chunks),
+             [LIST_WRITER] = PAIR(unicode_writers),
+             [LIST_FUNCTION] = PAIR(pycfunctionobject),
+             [LIST_CLASS_METHOD] = PAIR(pycmethodobject),
+             [LIST_METHOD] = PAIR(pymethodobjects),
+         }},
 };
-
-/* Words of an object that name the next block of a chain: ob_type, ob_item[0] and
-   ctx_weakreflist. */
-enum { LINK_FLOAT = 1, LINK_TUPLE = 3, LINK_CONTEXT = 4 };
 
 /* ---- The interpreter's own names ---- */
 
@@ -150,6 +184,14 @@ static bool find_names(void)
         {"PyContext_New", NULL, &ip.context_new, false},
         {"PySlice_New", NULL, &ip.slice_new, false},
         {"PyUnicode_FromString", NULL, &ip.text_new, false},
+        {"PyLong_FromLong", NULL, &ip.int_new, false},
+        {"PyObject_GetIter", NULL, &ip.iterator_of, false},
+        {"PyObject_CallFunctionObjArgs", NULL, &ip.call, false},
+        {"PyMethod_New", NULL, &ip.method_new, false},
+        {"PyCMethod_New", NULL, &ip.function_new, false},
+        {"PyUnicodeWriter_Create", NULL, &ip.writer_new, true}, /* 3.14 */
+        {"PyUnicodeWriter_Discard", NULL, &ip.writer_drop, true},
+        {"PySys_GetObject", NULL, &ip.sys_get, false},
         {"Py_DecRef", NULL, &ip.drop, false},
         {"PyObject_Malloc", NULL, &ip.object_malloc, false},
         {"PyObject_Free", NULL, &ip.object_free, false},
@@ -173,6 +215,7 @@ static bool find_names(void)
         {"PyDict_Type", NULL, &ip.dict_type, false},
         {"PyContext_Type", NULL, &ip.context_type, false},
         {"PySlice_Type", NULL, &ip.slice_type, false},
+        {"PyRange_Type", NULL, &ip.range_type, false},
         {"PyModule_Type", NULL, &ip.module_type, false},
         {"_PyAsyncGenASend_Type", NULL, &ip.asend_type, true},
         {"_PyAsyncGenWrappedValue_Type", NULL, &ip.value_type, true},
@@ -206,7 +249,7 @@ static size_t symbol_size(const void *object)
  * object.  type.__subclasses__ is called by its place in the table of methods: a
  * look-up by name would leave the name in a cache.
  */
-static void find_helper_types(void)
+void lists_find_types(void)
 {
     if (ip.asend_type != NULL && ip.value_type != NULL)
         return;
@@ -252,393 +295,101 @@ static int *find_collecting(const char *runtime)
 
 /* ---- The search ---- */
 
-/* The head of the list of floats between two addresses, or NULL. */
-static void **find_floats(char *low, char *high)
+/*
+ * The head of the list of floats between two addresses, or NULL.  `count` is where
+ * its count is from there, `link` the word of a float that names the next.
+ */
+static void **find_floats(char *low, char *high, int count, int link)
 {
     enum { CANDIDATES = 64 };
     void **found[CANDIDATES];
     int found_count = 0;
-    struct object *first = ip.float_new(3.25), *second = ip.float_new(3.5);
+    struct object *one = ip.float_new(3.25), *two = ip.float_new(3.5);
     void **head = NULL;
 
-    if (first == NULL || second == NULL) {
+    if (one == NULL || two == NULL) {
         ip.error_clear();
-    } else {
-        struct object *one = first, *two = second;
-        first = second = NULL;
-        ip.drop(one);
-        for (char *at = low + 8; at + 8 <= high && found_count < CANDIDATES;
-             at += 8) {
-            int count = ((int *)at)[-2]; /* it comes first, and is padded */
-            if (*(void **)at == one && count > 0 && count <= 100)
-                found[found_count++] = (void **)at;
-        }
-        ip.drop(two);
-        for (int i = 0; i < found_count; i++) {
-            if (*found[i] != two || ((void **)two)[LINK_FLOAT] != one)
-                continue;
-            if (head != NULL)
-                return NULL;
-            head = found[i];
-        }
+        if (one != NULL)
+            ip.drop(one);
+        return NULL;
     }
-    if (first != NULL)
-        ip.drop(first);
-    if (second != NULL)
-        ip.drop(second);
+    ip.drop(one);
+    for (char *at = low + 8; at + 16 <= high && found_count < CANDIDATES; at += 8) {
+        int in_list = *(int *)(at + count);
+        if (*(void **)at == one && in_list > 0 && in_list <= 100)
+            found[found_count++] = (void **)at;
+    }
+    ip.drop(two);
+    for (int i = 0; i < found_count; i++) {
+        if (*found[i] != two || ((void **)two)[link] != one)
+            continue;
+        if (head != NULL)
+            return NULL;
+        head = found[i];
+    }
     return head;
 }
 
-/* ---- Objects to prove with ---- */
+/* ---- All of it ---- */
 
-/* Keys are no objects: a dict is filled and cleared to make and drop some.  Dicts
-   that came and went with them would push and pop as well, so some are kept
-   meanwhile. */
-enum { SPARE_DICTS = 4 };
-static struct object *spare[SPARE_DICTS];
-static int spare_count;
-static bool sparing;
-
-static struct object *make_keys(void)
+static void place_lists(char *base, const struct lists_layout *layout)
 {
-    struct object *dict = spare_count > 0 ? spare[--spare_count] : ip.dict_new();
-    struct object *key = ip.text_new("heapglass");
-    if (dict != NULL && (key == NULL || ip.dict_set(dict, key, ip.none) != 0)) {
-        ip.drop(dict);
-        dict = NULL;
-    }
-    if (key != NULL)
-        ip.drop(key);
-    return dict;
-}
-
-struct object *list_make(struct free_list *list)
-{
-    int i = (int)(list - lists);
-    struct object *object;
-    if (i == LIST_FLOAT)
-        object = ip.float_new(3.25);
-    else if (i < LIST_LIST)
-        object = ip.tuple_new(i - LIST_TUPLE + 1);
-    else if (i == LIST_LIST)
-        object = ip.list_new(0);
-    else if (i == LIST_DICT)
-        object = ip.dict_new();
-    else if (i == LIST_CONTEXT)
-        object = ip.context_new();
-    else if (i == LIST_SLICE)
-        object = ip.slice_new(NULL, NULL, NULL);
-    else if (i == LIST_KEYS)
-        object = make_keys();
-    else
-        return NULL;
-    if (object == NULL)
-        ip.error_clear();
-    return object;
-}
-
-void list_drop(const struct free_list *list, struct object *object)
-{
-    if (list == &lists[LIST_KEYS]) {
-        ip.dict_clear(object);
-        if (sparing) {
-            spare[spare_count++] = object;
-            return;
-        }
-    }
-    ip.drop(object);
-}
-
-/* The block of an object that its list will get. */
-static void *block_of(const struct free_list *list, struct object *object)
-{
-    return list == &lists[LIST_KEYS] ? ((void **)object)[DICT_KEYS] : object;
-}
-
-/* ---- The proofs ---- */
-
-void *list_top(const struct free_list *list)
-{
-    if (list->shape != SHAPE_ARRAY)
-        return *list->head;
-    return *list->count > 0 && *list->count <= 80 ? list->head[*list->count - 1]
-                                                  : NULL;
-}
-
-/* D: one dies, B: one is born. */
-static const char steps[] = "DDBDDBBDDDBBD";
-
-static bool prove_stack(struct free_list *list)
-{
-    enum { HELD = 4 };
-    struct object *living[HELD];
-    void *dead[HELD];
-    int living_count = 0, dead_count = 0, made = 0;
-    bool follows = *list->count >= 0 && *list->count <= 2000;
-
-    while (follows && living_count < HELD) {
-        bool empty = *list->count == 0;
-        struct object *object = list_make(list);
-        if (object == NULL) {
-            follows = false;
-        } else {
-            living[living_count++] = object;
-            made += empty;
-        }
-    }
-    for (const char *step = steps; follows && *step != 0; step++) {
-        int before = *list->count;
-        if (*step == 'D') {
-            struct object *object = living[--living_count];
-            dead[dead_count++] = block_of(list, object);
-            list_drop(list, object);
-            follows = *list->count == before + 1;
-        } else {
-            struct object *object = list_make(list);
-            if (object == NULL) {
-                follows = false;
-                break;
-            }
-            living[living_count++] = object;
-            follows = block_of(list, object) == dead[--dead_count] &&
-                      *list->count == before - 1;
-        }
-        if (follows && dead_count > 0)
-            follows = list_top(list) == dead[dead_count - 1];
-        if (follows && dead_count > 1 && list->shape == SHAPE_CHAIN)
-            follows =
-                ((void **)dead[dead_count - 1])[list->link] == dead[dead_count - 2];
-    }
-    while (living_count > 0)
-        list_drop(list, living[--living_count]);
-    list->made = made;
-    return follows;
-}
-
-static bool prove_keys(struct free_list *list)
-{
-    bool follows = true;
-    while (follows && spare_count < SPARE_DICTS) {
-        struct object *dict = ip.dict_new();
-        follows = dict != NULL;
-        if (follows)
-            spare[spare_count++] = dict;
-    }
-    sparing = true;
-    if (follows)
-        follows = prove_stack(list);
-    else
-        ip.error_clear();
-    sparing = false;
-    while (spare_count > 0)
-        ip.drop(spare[--spare_count]);
-    return follows;
-}
-
-/* 3.11 and 3.12 push tuples of 20, by mistake, and never pop them. */
-static bool prove_never_popped(struct free_list *list)
-{
-    struct object *first = list_make(list), *second = list_make(list),
-                  *third = NULL;
-    bool follows = first != NULL && second != NULL;
-    int before = *list->count;
-    struct object *one = first, *two = second;
-
-    if (follows) {
-        ip.drop(first);
-        first = NULL;
-        follows = *list->count == before + 1 && *list->head == one;
-    }
-    if (follows) {
-        third = list_make(list);
-        follows = third != NULL && third != one && *list->count == before + 1 &&
-                  *list->head == one;
-    }
-    if (follows) {
-        ip.drop(second);
-        second = NULL;
-        follows = *list->count == before + 2 && *list->head == two &&
-                  ((void **)two)[list->link] == one;
-    }
-    if (first != NULL)
-        ip.drop(first);
-    if (second != NULL)
-        ip.drop(second);
-    if (third != NULL)
-        ip.drop(third);
-    list->made = 3;
-    list->never_popped = follows;
-    return follows;
-}
-
-static bool prove_cache(struct free_list *list)
-{
-    bool was_empty = *list->head == NULL;
-    struct object *first = list_make(list), *second = list_make(list),
-                  *third = NULL;
-    bool follows = first != NULL && second != NULL && *list->head == NULL;
-    struct object *one = first;
-
-    if (follows) {
-        ip.drop(first);
-        first = NULL;
-        follows = *list->head == one;
-    }
-    if (follows) {
-        ip.drop(second);
-        second = NULL;
-        follows = *list->head == one;
-    }
-    if (follows) {
-        third = list_make(list);
-        follows = third == one && *list->head == NULL;
-    }
-    if (first != NULL)
-        ip.drop(first);
-    if (second != NULL)
-        ip.drop(second);
-    if (third != NULL)
-        ip.drop(third);
-    list->made = was_empty;
-    return follows && *list->head == one;
-}
-
-/*
- * The helpers of asynchronous generators cannot be made without running Python
- * code, nor, in 3.11, a context without leaving an object that all contexts share.
- * What rests in their lists, if anything, must be theirs; the proof proper is in
- * recycle.c, when the first of them dies.
- */
-static bool looks_right(const struct free_list *list, const struct type *type)
-{
-    int count = *list->count;
-    if (type == NULL || count < 0 ||
-        count > (list->shape == SHAPE_CHAIN ? 255 : 80))
-        return false;
-    const struct object *object = list_top(list);
-    for (int i = count - 1; i >= 0; i--) {
-        if (object == NULL || object->refcount != 0 || object->type != type)
-            return false;
-        object = list->shape == SHAPE_CHAIN ? ((void **)object)[list->link]
-                 : i > 0                    ? list->head[i - 1]
-                                            : NULL;
-    }
-    return object == NULL;
-}
-
-static void place(enum list_name which, const char *name, char *base,
-                  struct place at, enum list_shape shape, int link)
-{
-    lists[which] = (struct free_list){
-        .name = name,
-        .head = (void **)(base + at.head),
-        .count = (int *)(base + at.count),
-        .shape = (uint8_t)shape,
-        .link = (uint8_t)link,
+    static const struct {
+        const char *name;
+        uint8_t shape, link; /* up to 3.13 */
+    } kinds[LISTS] = {
+        [LIST_FLOAT] = {"floats", SHAPE_CHAIN, 1}, /* ob_type */
+        [LIST_TUPLE] = {"tuples", SHAPE_CHAIN, 3}, /* ob_item[0] */
+        [LIST_LIST] = {"lists", SHAPE_ARRAY, 0},
+        [LIST_DICT] = {"dicts", SHAPE_ARRAY, 0},
+        [LIST_KEYS] = {"keys", SHAPE_ARRAY, 0},
+        [LIST_CONTEXT] = {"contexts", SHAPE_CHAIN, 4}, /* ctx_weakreflist */
+        [LIST_SLICE] = {"slices", SHAPE_CACHE, 0},
+        [LIST_VALUE] = {"asynchronous values", SHAPE_ARRAY, 0},
+        [LIST_ASEND] = {"asynchronous sends", SHAPE_ARRAY, 0},
+        [LIST_INT] = {"ints", SHAPE_CHAIN, 0},
+        [LIST_LIST_ITERATOR] = {"list iterators", SHAPE_CHAIN, 0},
+        [LIST_TUPLE_ITERATOR] = {"tuple iterators", SHAPE_CHAIN, 0},
+        [LIST_RANGE] = {"ranges", SHAPE_CHAIN, 0},
+        [LIST_RANGE_ITERATOR] = {"range iterators", SHAPE_CHAIN, 0},
+        [LIST_FUTURE_ITERATOR] = {"future iterators", SHAPE_CHAIN, 0},
+        [LIST_CHUNK] = {"collector's chunks", SHAPE_CHAIN, 0},
+        [LIST_WRITER] = {"writers", SHAPE_CHAIN, 0},
+        [LIST_FUNCTION] = {"built-in functions", SHAPE_CHAIN, 0},
+        [LIST_CLASS_METHOD] = {"built-in methods", SHAPE_CHAIN, 0},
+        [LIST_METHOD] = {"methods", SHAPE_CHAIN, 0},
     };
-}
+    bool pairs = layout->minor >= 14;
 
-static void place_and_prove(char *base, const struct lists_layout *layout)
-{
-    place(LIST_FLOAT, "floats", base, layout->floats, SHAPE_CHAIN, LINK_FLOAT);
-    for (int i = 0; i < TUPLES; i++) {
-        struct place tuple = {layout->tuple.head + i * 8,
-                              layout->tuple.count + i * 4};
-        place(LIST_TUPLE + i, "tuples", base, tuple, SHAPE_CHAIN, LINK_TUPLE);
-    }
-    place(LIST_LIST, "lists", base, layout->list, SHAPE_ARRAY, 0);
-    place(LIST_DICT, "dicts", base, layout->dict, SHAPE_ARRAY, 0);
-    place(LIST_KEYS, "keys", base, layout->keys, SHAPE_ARRAY, 0);
-    place(LIST_CONTEXT, "contexts", base, layout->context, SHAPE_CHAIN,
-          LINK_CONTEXT);
-    place(LIST_VALUE, "values", base, layout->value, SHAPE_ARRAY, 0);
-    place(LIST_ASEND, "asends", base, layout->asend, SHAPE_ARRAY, 0);
-    lists[LIST_SLICE] = (struct free_list){
-        .name = "slices",
-        .head = (void **)(base + layout->slice),
-        .shape = SHAPE_CACHE,
-    };
-
-    /* The helpers come last: finding their types takes a list, which is in store
-       once lists are proved, so that the collector counts no new object. */
-    for (int i = 0; i < LISTS; i++) {
-        struct free_list *list = &lists[i];
-        bool proved = true;
-        if (i == LIST_VALUE)
-            find_helper_types();
-        if (i == LIST_SLICE)
-            list->proved = proved = prove_cache(list);
-        else if (i == LIST_TUPLE + TUPLES - 1 && layout->minor <= 12)
-            proved = prove_never_popped(list);
-        else if (i == LIST_VALUE)
-            proved = looks_right(list, ip.value_type);
-        else if (i == LIST_ASEND)
-            proved = looks_right(list, ip.asend_type);
-        else if (i == LIST_CONTEXT && layout->minor <= 11)
-            proved = looks_right(list, ip.context_type);
-        else if (i == LIST_KEYS)
-            proved = prove_keys(list);
-        else
-            list->proved = proved = prove_stack(list);
-        if (!proved)
-            list->head = NULL;
+    for (int i = 0; i < ip.lists; i++) {
+        int kind = i > LIST_TUPLE && i < LIST_LIST ? LIST_TUPLE : i;
+        struct place at = layout->places[kind];
+        if (kind == LIST_TUPLE) {
+            at.head +=
+                (i - LIST_TUPLE) * (pairs ? sizeof(struct pair) : sizeof(void *));
+            at.count +=
+                (i - LIST_TUPLE) * (pairs ? sizeof(struct pair) : sizeof(int));
+        }
+        lists[i] = (struct free_list){
+            .name = kinds[kind].name,
+            .head = (void **)(base + at.head),
+            .count = at.count != NO_COUNT ? base + at.count : NULL,
+            .wide = pairs,
+            .shape = pairs ? SHAPE_CHAIN : kinds[kind].shape,
+            .link = pairs ? 0 : kinds[kind].link,
+        };
     }
 }
 
-/* ---- Emptying ---- */
-
-void list_free_block(const struct free_list *list, void *block, bool counted)
-{
-    int i = (int)(list - lists);
-    if (i == LIST_FLOAT)
-        ip.object_free(block);
-    else if (i == LIST_KEYS)
-        (ip.minor >= 13 ? ip.mem_free : ip.object_free)(block);
-    else if (counted)
-        ip.gc_del(block);
-    else
-        ip.object_free((struct gc_head *)block - 1);
-}
-
-/* The last block pushed, or NULL. */
-static void *pop(struct free_list *list)
-{
-    void *block = list->count == NULL || *list->count > 0 ? list_top(list) : NULL;
-    if (block == NULL)
-        return NULL;
-    if (list->shape == SHAPE_CACHE)
-        *list->head = NULL;
-    else if (list->shape == SHAPE_CHAIN)
-        *list->head = ((void **)block)[list->link];
-    if (list->count != NULL)
-        --*list->count;
-    return block;
-}
-
-void list_empty(struct free_list *list)
-{
-    void *block;
-    while ((block = pop(list)) != NULL) {
-        list_free_block(list, block, list->made > 0);
-        list->made -= list->made > 0;
-    }
-}
-
-void list_take_back(struct free_list *list)
-{
-    void *block;
-    while ((block = pop(list)) != NULL)
-        list_free_block(list, block, true);
-}
-
-const char *lists_find(void)
+/* Which interpreter this is, and its names.  NULL, or why not. */
+static const char *find_interpreter(void)
 {
     const char *(*get_version)(void);
     void *at = dlsym(RTLD_DEFAULT, "Py_GetVersion");
     memset(&ip, 0, sizeof ip);
     memset(lists, 0, sizeof lists);
-    if (at == NULL || !find_names())
-        return "functions are missing";
+    if (at == NULL)
+        return "not CPython";
     memcpy(&get_version, &at, sizeof at);
     const char *version = get_version();
     if (strncmp(version, "3.", 2) != 0)
@@ -647,37 +398,50 @@ const char *lists_find(void)
         return "a build without the GIL";
     ip.minor = atoi(version + 2);
     ip.own_locks = ip.minor >= 12;
-    const struct lists_layout *layout = NULL;
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
-        if (layouts[i].minor == ip.minor)
-            layout = &layouts[i];
-    if (layout == NULL)
-        return "unknown version";
+    if (!find_names())
+        return "functions are missing";
+    ip.usable = ip.minor >= 8 && ip.minor <= 15;
     ip.type_bytes = symbol_size(ip.list_type);
-
-    char *runtime = dlsym(RTLD_DEFAULT, "_PyRuntime");
-    size_t runtime_bytes = runtime != NULL ? symbol_size(runtime) : 0;
-    char *low = ip.main = ip.interpreter_main();
-    if (runtime_bytes == 0 || low < runtime || low >= runtime + runtime_bytes)
-        return "the interpreter's state is not in the runtime's";
+    ip.main = ip.interpreter_main();
     if (!in_main())
         return "not the main interpreter";
-    if (ip.error_occurred() != NULL)
-        return "an exception is set";
-    ip.collecting = find_collecting(runtime);
+    return ip.error_occurred() != NULL ? "an exception is set" : NULL;
+}
 
-    char *high = runtime + runtime_bytes;
-    int collects = ip.gc_disable();
-    const char *why = NULL;
-    char *floats = (char *)find_floats(low, high);
-    if (floats == NULL || floats - low < layout->floats.head ||
-        high - floats < layout->size_bytes - layout->floats.head) {
-        why = "not found";
-    } else {
-        place_and_prove(floats - layout->floats.head, layout);
-        ip.ready = true;
+static const char *find_lists(const struct lists_layout *layout)
+{
+    char *runtime = dlsym(RTLD_DEFAULT, "_PyRuntime");
+    char *high = runtime != NULL ? runtime + symbol_size(runtime) : NULL;
+    char *low = ip.main;
+    struct place first = layout->places[LIST_FLOAT];
+
+    if (low < runtime || low >= high)
+        return "the interpreter's state is not in the runtime's";
+    ip.collecting = find_collecting(runtime);
+    char *floats = (char *)find_floats(low, high, first.count - first.head,
+                                       layout->minor >= 14 ? 0 : 1);
+    if (floats == NULL || floats - low < first.head ||
+        (size_t)(high - floats) < layout->size_bytes - first.head)
+        return "not found";
+    ip.lists = layout->lists;
+    place_lists(floats - first.head, layout);
+    lists_prove();
+    return NULL;
+}
+
+const char *lists_find(void)
+{
+    const char *why = find_interpreter();
+    if (why != NULL)
+        return why;
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        if (layouts[i].minor != ip.minor)
+            continue;
+        int collects = ip.gc_disable();
+        why = find_lists(&layouts[i]);
+        if (collects)
+            ip.gc_enable();
+        return why;
     }
-    if (collects)
-        ip.gc_enable();
-    return why;
+    return "unknown version";
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * recycle_lists.h - where the free lists are and whether that was proved; shared by
- * recycle_find.c, which proves it, and recycle.c, which switches them off.
+ * recycle_find.c and recycle_prove.c, which tell, recycle_keys.c, and recycle.c,
+ * which switches them off.
  */
 #ifndef HG_ADAPT_CPYTHON_RECYCLE_LISTS_H
 #define HG_ADAPT_CPYTHON_RECYCLE_LISTS_H
@@ -10,11 +11,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The beginnings of PyObject, PyTypeObject and PyGC_Head, the same from 3.8 to 3.14
-   (builds with the GIL). */
+/* The beginnings of PyObject, PyTypeObject, PyMethodDef and PyGC_Head, the same
+   from 3.8 to 3.14 (builds with the GIL). */
 struct object {
     intptr_t refcount;
     struct type *type;
+};
+
+struct method {
+    const char *name;
+    struct object *(*call)(struct object *self, struct object *argument);
+    int flags;
+    const char *doc;
 };
 
 struct type {
@@ -27,13 +35,6 @@ struct type {
     int (*traverse)(struct object *, int (*visit)(struct object *, void *), void *);
     void *more[5];
     const struct method *methods;
-};
-
-struct method {
-    const char *name;
-    struct object *(*call)(struct object *self, struct object *argument);
-    int flags;
-    const char *doc;
 };
 
 struct gc_head {
@@ -56,12 +57,24 @@ enum list_name {
     LIST_SLICE,
     LIST_VALUE, /* what asynchronous generators wrap the values they yield in */
     LIST_ASEND, /* what their __anext__ and asend return */
+    LISTS_313,  /* that many up to 3.13 */
+    LIST_INT = LISTS_313,
+    LIST_LIST_ITERATOR,
+    LIST_TUPLE_ITERATOR,
+    LIST_RANGE,
+    LIST_RANGE_ITERATOR,
+    LIST_FUTURE_ITERATOR,
+    LIST_CHUNK, /* of the collector's stack */
+    LIST_WRITER,
+    LIST_FUNCTION,
+    LIST_CLASS_METHOD, /* PyCMethodObject */
+    LIST_METHOD,
     LISTS
 };
 
 enum list_shape {
     SHAPE_CHAIN, /* *head is the last block pushed, a word of it the one before */
-    SHAPE_ARRAY, /* head[0] to head[*count - 1] */
+    SHAPE_ARRAY, /* head[0] to head[count - 1] */
     SHAPE_CACHE, /* *head is one block or NULL; there is no count */
 };
 
@@ -75,21 +88,22 @@ enum list_off {
 
 struct free_list {
     const char *name;
-    void **head;
-    int *count;
+    void **head; /* NULL: not there, or it is not what it should be */
+    void *count; /* an int, or an intptr_t if it is wide */
+    bool wide;
     uint8_t shape;
     uint8_t link;      /* CHAIN: the word of the object that holds the next */
     uint8_t how;       /* enum list_off, once it is off */
     bool never_popped; /* up to 3.12 tuples of 20 are pushed but not popped */
-    bool proved;       /* of helpers: one was seen to be pushed */
+    bool proved;       /* one was seen to be pushed; else its place looks right */
     int made;          /* blocks that the proof made and that rest in the list */
 };
 
-/* The interpreter's functions and types; every one was found, or `ready` is false.
- */
+/* The interpreter's functions and types. */
 struct interpreter {
-    bool ready;
+    bool usable; /* a version whose objects and types are as above */
     int minor;
+    int lists;       /* so many lists it has: LISTS_313 or LISTS */
     bool own_locks;  /* other interpreters may run while we do: 3.12 and later */
     void *main;      /* the main interpreter's state */
     int *collecting; /* set while its collector works; NULL: not known where */
@@ -103,6 +117,15 @@ struct interpreter {
     struct object *(*context_new)(void);
     struct object *(*slice_new)(struct object *, struct object *, struct object *);
     struct object *(*text_new)(const char *);
+    struct object *(*int_new)(long);
+    struct object *(*iterator_of)(struct object *);
+    struct object *(*call)(struct object *, ...);
+    struct object *(*method_new)(struct object *, struct object *);
+    struct object *(*function_new)(struct method *, struct object *,
+                                   struct object *, struct type *);
+    void *(*writer_new)(intptr_t);
+    void (*writer_drop)(void *);
+    struct object *(*sys_get)(const char *);
     void (*drop)(struct object *);
     void *(*object_malloc)(size_t);
     void (*object_free)(void *);
@@ -115,13 +138,13 @@ struct interpreter {
     void (*error_clear)(void);
     void *(*interpreter_main)(void);
     void *(*interpreter_of)(void *state);
+    void *(*state_get)(void); /* NULL: nobody holds the GIL */
     int (*is_finalizing)(void);
-    void *(*state_get)(void);                    /* NULL: nobody holds the GIL */
     int (*trash_begin)(void *, struct object *); /* up to 3.12, or NULL */
     void (*trash_end)(void *);
     struct object *none;
     struct type *base_type, *type_type, *tuple_type, *list_type, *dict_type,
-        *context_type, *slice_type, *module_type;
+        *context_type, *slice_type, *range_type, *module_type;
     struct type *asend_type, *value_type; /* or NULL */
     size_t type_bytes;                    /* sizeof(PyTypeObject) */
 };
@@ -137,15 +160,37 @@ static inline bool in_main(void)
     return state != NULL && ip.interpreter_of(state) == ip.main;
 }
 
+static inline intptr_t list_count(const struct free_list *list)
+{
+    return list->wide ? *(const intptr_t *)list->count : *(const int *)list->count;
+}
+
+static inline void list_set_count(const struct free_list *list, intptr_t count)
+{
+    if (list->wide)
+        *(intptr_t *)list->count = count;
+    else
+        *(int *)list->count = (int)count;
+}
+
 /*
- * Fill `ip` and `lists`.  A list whose place was not proved has no head.  NULL, or
- * why nothing could be found.  Runs no collection and no Python code.
+ * Fill `ip` and `lists`, and prove them.  A list that is not what it should be has
+ * no head.  NULL, or why nothing could be found.  Runs no collection and no Python
+ * code.
  */
 const char *lists_find(void);
 
+/* Prove lists that were placed, and find the types of those that cannot be. Finding
+   takes a list: one is in store once lists are proved, and is not counted. */
+void lists_prove(void);
+void lists_find_types(void);
+
+/* Whether list_make() knows how. */
+bool list_can_make(const struct free_list *list);
+
 /* Make an object whose death pushes a block to `list`; it takes one from there if
    there is one.  NULL: no memory; the exception is cleared. */
-struct object *list_make(struct free_list *list);
+struct object *list_make(const struct free_list *list);
 
 /* Let go of what list_make() gave. */
 void list_drop(const struct free_list *list, struct object *object);
@@ -153,18 +198,13 @@ void list_drop(const struct free_list *list, struct object *object);
 /* The block pushed last, for which the count must be above 0, or NULL. */
 void *list_top(const struct free_list *list);
 
-/*
- * Free a block that is no longer in its list.  The collector counts objects that
- * come from malloc up, and down when they go.  `counted`: this one is to be counted
- * down.
- */
-void list_free_block(const struct free_list *list, void *block, bool counted);
-
-/* Free all blocks of a list that has been on.  Pushing did not count them down, and
-   nothing would have: only those that the proof had made are. */
+/* Free all blocks of a list that has been on.  The collector counts objects that
+   come from malloc up, and down when they go.  Pushing did not count these down,
+   and nothing would have: only those that the proof had made are. */
 void list_empty(struct free_list *list);
 
-/* The same for what was pushed to a list that should be off. */
+/* The same for what was pushed to a list that should be off: all are counted down.
+ */
 void list_take_back(struct free_list *list);
 
 /* Keys of dicts up to 3.12: recycle_keys.c.  What is at *keys_count is never below
