@@ -37,8 +37,8 @@ struct axis axis_of_bytes(uint64_t bytes, unsigned marks)
     return axis;
 }
 
-#define MS 1000000u
-#define S (1000u * (uint64_t)MS)
+#define MS UINT64_C(1000000)
+#define S (1000 * MS)
 #define MIN (60 * S)
 #define HOUR (60 * MIN)
 #define DAY (24 * HOUR)

@@ -79,26 +79,30 @@ static void put_pids(const struct page *page, const struct gathering *family)
         fprintf(out, "%s %zu earlier program%s replaced by exec",
                 children > 0 ? ";" : ",", images, images == 1 ? "" : "s");
     if (fclose(out) == 0)
-        line(page, children > 0 ? "process" : "process",
-             (struct slice){text, bytes});
+        line(page, "process", (struct slice){text, bytes});
     free(text);
 }
 
+/* The first line of all, for everything below means less then. */
 static void put_displaced(const struct page *page, const struct gathering *family)
 {
     for (size_t i = 0; i < family->count; i++) {
         const struct ledger_copy *copy = family->processes[i].copy;
         struct slice displaced = ledger_copy_text(copy, copy->header.displaced);
+        char *text;
+        char of[32] = "";
         if (displaced.bytes == 0)
             continue;
-        page_style(page, STYLE_MORE);
         if (family->count > 1)
-            fprintf(page->out, "not watched: %.*s took our place in process %d\n",
-                    (int)displaced.bytes, displaced.at, (int)copy->header.pid);
-        else
-            fprintf(page->out, "not watched: %.*s took our place\n",
-                    (int)displaced.bytes, displaced.at);
+            snprintf(of, sizeof of, " in process %d", (int)copy->header.pid);
+        int bytes = asprintf(&text, "not watched: %.*s took our place%s",
+                             (int)displaced.bytes, displaced.at, of);
+        if (bytes < 0)
+            continue;
+        page_style(page, STYLE_MORE);
+        page_paragraph(page, (struct slice){text, (size_t)bytes}, 0);
         page_style(page, STYLE_PLAIN);
+        free(text);
     }
 }
 

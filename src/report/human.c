@@ -53,36 +53,39 @@ const char *human_short_count(char into[HUMAN_BYTES], uint64_t count)
 }
 
 #define SECOND_NS 1000000000u
+#define MINUTE UINT64_C(60) /* in seconds */
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
 
 const char *human_duration(char into[HUMAN_BYTES], uint64_t ns)
 {
     uint64_t s = ns / SECOND_NS;
-    unsigned long long minutes = s / 60;
     if (s < 10)
         snprintf(into, HUMAN_BYTES, "%.2f s", (double)ns / SECOND_NS);
-    else if (s < 60)
+    else if (s < MINUTE)
         snprintf(into, HUMAN_BYTES, "%.1f s", (double)ns / SECOND_NS);
-    else if (minutes < 60)
-        snprintf(into, HUMAN_BYTES, "%llu min %u s", minutes, (unsigned)(s % 60));
-    else if (minutes < 24 * 60)
-        snprintf(into, HUMAN_BYTES, "%llu h %u min", minutes / 60,
-                 (unsigned)(minutes % 60));
+    else if (s < HOUR)
+        snprintf(into, HUMAN_BYTES, "%u min %u s", (unsigned)(s / MINUTE),
+                 (unsigned)(s % MINUTE));
+    else if (s < DAY)
+        snprintf(into, HUMAN_BYTES, "%u h %u min", (unsigned)(s / HOUR),
+                 (unsigned)(s % HOUR / MINUTE));
     else
-        snprintf(into, HUMAN_BYTES, "%llu d %u h", minutes / (24 * 60),
-                 (unsigned)(minutes / 60 % 24));
+        snprintf(into, HUMAN_BYTES, "%u d %u h", (unsigned)(s / DAY),
+                 (unsigned)(s % DAY / HOUR));
     return into;
 }
 
 const char *human_age(char into[HUMAN_BYTES], uint64_t ns)
 {
-    unsigned long long s = ns / SECOND_NS;
-    if (s < 60)
-        snprintf(into, HUMAN_BYTES, "%llu s", s);
-    else if (s < 60 * 60)
-        snprintf(into, HUMAN_BYTES, "%llu min", s / 60);
-    else if (s < 24 * 60 * 60)
-        snprintf(into, HUMAN_BYTES, "%llu h", s / (60 * 60));
+    uint64_t s = ns / SECOND_NS;
+    if (s < MINUTE)
+        snprintf(into, HUMAN_BYTES, "%u s", (unsigned)s);
+    else if (s < HOUR)
+        snprintf(into, HUMAN_BYTES, "%u min", (unsigned)(s / MINUTE));
+    else if (s < DAY)
+        snprintf(into, HUMAN_BYTES, "%u h", (unsigned)(s / HOUR));
     else
-        snprintf(into, HUMAN_BYTES, "%llu d", s / (24 * 60 * 60));
+        snprintf(into, HUMAN_BYTES, "%u d", (unsigned)(s / DAY));
     return into;
 }

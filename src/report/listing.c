@@ -68,6 +68,17 @@ static void put_process(const struct page *page, const struct process *process,
     free(command);
 }
 
+static void put_unread(const struct page *page, const struct unread *unread)
+{
+    char *text;
+    page_right(page, "-", PID);
+    page_pad(page, 2);
+    if (asprintf(&text, "%s %s", unread->path, unread->fault.what) >= 0) {
+        page_paragraph(page, slice_of(text), PID + 2);
+        free(text);
+    }
+}
+
 void listing_text(FILE *out, const struct gathering *families, size_t count,
                   bool colour)
 {
@@ -80,8 +91,7 @@ void listing_text(FILE *out, const struct gathering *families, size_t count,
         for (size_t k = 0; k < families[i].count; k++)
             put_process(&page, &families[i].processes[k], k > 0);
         for (size_t k = 0; k < families[i].unread_count; k++)
-            fprintf(out, "%*s  %s %s\n", PID, "-", families[i].unread[k].path,
-                    families[i].unread[k].fault.what);
+            put_unread(&page, &families[i].unread[k]);
     }
 }
 
