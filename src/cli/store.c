@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,8 +75,10 @@ bool store_prepare(const char *folder)
     return true;
 }
 
-static bool ends_with_suffix(const char *name, size_t bytes)
+/* Is this FILE or one of its family, FILE.PID[.N], where FILE ends with SUFFIX? */
+static bool is_ledger_name(const char *name)
 {
+    size_t bytes = family_stem_bytes(name);
     size_t suffix = strlen(SUFFIX);
     return bytes > suffix && memcmp(name + bytes - suffix, SUFFIX, suffix) == 0;
 }
@@ -100,10 +103,9 @@ static hg_status add_name(struct store_files *files, const char *folder,
                           const char *name)
 {
     char *path;
-    size_t stem = family_stem_bytes(name);
-    if (!ends_with_suffix(name, stem))
+    if (!is_ledger_name(name))
         return HG_OK;
-    if (asprintf(&path, "%s/%.*s", folder, (int)stem, name) < 0)
+    if (asprintf(&path, "%s/%.*s", folder, (int)family_stem_bytes(name), name) < 0)
         return HG_ENOMEM;
     hg_status status = store_files_add(files, path);
     free(path);
@@ -187,27 +189,48 @@ static int oldest_first(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-void store_make_room(const char *folder)
+/* What all ledgers in the folder take; they need not be opened for that. */
+static uint64_t bytes_in_use(const char *folder)
 {
-    struct store_files files;
     uint64_t bytes = 0;
-    if (store_list(folder, &files) != HG_OK)
-        return;
-    struct holding *holdings = calloc(files.count + 1, sizeof *holdings);
-    for (size_t i = 0; i < files.count && holdings != NULL; i++) {
-        holdings[i] = look_at(files.paths[i]);
-        bytes += holdings[i].bytes;
+    const struct dirent *entry;
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        return 0;
+    while ((entry = readdir(dir)) != NULL) {
+        struct stat st;
+        if (is_ledger_name(entry->d_name) &&
+            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            bytes += (uint64_t)st.st_blocks * 512;
     }
-    if (holdings != NULL)
-        qsort(holdings, files.count, sizeof *holdings, oldest_first);
-    for (size_t i = 0; i < files.count && holdings != NULL; i++) {
-        if (bytes <= STORE_MAX_BYTES)
-            break;
+    closedir(dir);
+    return bytes;
+}
+
+/* Remove families until `bytes` are within the limit. */
+static void remove_oldest(const struct store_files *files, uint64_t bytes)
+{
+    struct holding *holdings = calloc(files->count + 1, sizeof *holdings);
+    if (holdings == NULL)
+        return;
+    for (size_t i = 0; i < files->count; i++)
+        holdings[i] = look_at(files->paths[i]);
+    qsort(holdings, files->count, sizeof *holdings, oldest_first);
+    for (size_t i = 0; i < files->count && bytes > STORE_MAX_BYTES; i++) {
         if (holdings[i].alive)
             continue;
         remove_family(holdings[i].file);
-        bytes -= holdings[i].bytes;
+        bytes -= holdings[i].bytes < bytes ? holdings[i].bytes : bytes;
     }
     free(holdings);
+}
+
+void store_make_room(const char *folder)
+{
+    struct store_files files;
+    uint64_t bytes = bytes_in_use(folder);
+    if (bytes <= STORE_MAX_BYTES || store_list(folder, &files) != HG_OK)
+        return;
+    remove_oldest(&files, bytes);
     store_files_drop(&files);
 }

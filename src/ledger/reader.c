@@ -284,6 +284,8 @@ static hg_status read_copy(struct reading *reading)
     hg_status status;
     bool with_accounts = (reading->parts & LEDGER_PART_ACCOUNTS) != 0;
 
+    if (reading->parts == 0)
+        return read_header(reading, &copy->header);
     if (with_accounts && (status = read_accounts(reading, &counted)) != HG_OK)
         return status;
     if ((reading->parts & LEDGER_PART_TIMELINE) != 0 &&
@@ -371,7 +373,7 @@ void ledger_copy_free(struct ledger_copy *copy)
 struct slice ledger_copy_text(const struct ledger_copy *copy,
                               struct ledger_text text)
 {
-    if (text.bytes == 0)
+    if (text.bytes == 0 || copy->strings.at == NULL)
         return (struct slice){"", 0};
     return (struct slice){copy->strings.at + text.offset, text.bytes};
 }

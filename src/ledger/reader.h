@@ -62,9 +62,10 @@ struct ledger_fault {
 };
 
 /*
- * Copy the ledger in the file `path` into memory: the header, the strings and
- * the parts named by `parts`, an or of enum ledger_part.  The caller owns *copy
- * and gives it back with ledger_copy_free().
+ * Copy the ledger in the file `path` into memory: the header, and the parts named
+ * by `parts`, an or of enum ledger_part.  With any part come the strings; without,
+ * every text of the copy is empty.  The caller owns *copy and gives it back with
+ * ledger_copy_free().
  *
  * The file is read, never mapped: its owner may cut it short at any moment.
  * What a running program changes meanwhile is read again a few times.
