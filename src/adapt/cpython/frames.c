@@ -19,6 +19,7 @@
 struct node_cache_entry node_cache[NODE_CACHE_SETS][2];
 __thread void *frames_my_state __attribute__((tls_model("initial-exec")));
 
+enum { LINE_CACHE_BITS = 12, LINE_CACHE_ENTRIES = 1 << LINE_CACHE_BITS };
 enum { FIRST_ENTRIES = 4096 / sizeof(struct frame_entry), BUCKETS = 256 };
 
 /* The stacks of all thread states, by address; and those without one, for reuse. */
@@ -64,6 +65,14 @@ static void *started_frame(const struct py_layout *l, void *frame)
     return frame;
 }
 
+/* What decoding an instruction's line gave; the same line is asked for again under
+   other callers.  Forgotten as the cache of nodes is. */
+static struct {
+    uintptr_t ip;
+    uint32_t code;
+    uint32_t line;
+} line_cache[LINE_CACHE_ENTRIES];
+
 /* The child of `parent` for a frame at an instruction, by decoding its line. */
 static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *frame,
                           uintptr_t ip)
@@ -72,10 +81,17 @@ static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *fram
 
     if (is_before_start(l, frame, ip))
         return parent;
-    uint32_t id = codes_id(l, code);
-    if (id == 0)
-        return LEDGER_NOT_RECORDED;
-    return tree_child(&session.tree, parent, id, codes_line(l, code, ip));
+    size_t slot = (uint32_t)(ip >> 1) * 0x9E3779B1u >> (32 - LINE_CACHE_BITS);
+    if (line_cache[slot].ip != ip) {
+        uint32_t id = codes_id(l, code);
+        if (id == 0)
+            return LEDGER_NOT_RECORDED;
+        line_cache[slot].code = id;
+        line_cache[slot].line = codes_line(l, code, ip);
+        line_cache[slot].ip = ip;
+    }
+    return tree_child(&session.tree, parent, line_cache[slot].code,
+                      line_cache[slot].line);
 }
 
 static uint32_t node_of(const struct py_layout *l, uint32_t parent, void *frame,
@@ -503,6 +519,9 @@ static void forget_instructions(uintptr_t begin, uintptr_t end)
         for (int way = 0; way < 2; way++)
             if (node_cache[s][way].ip - begin < end - begin)
                 node_cache[s][way] = (struct node_cache_entry){0};
+    for (size_t i = 0; i < LINE_CACHE_ENTRIES; i++)
+        if (line_cache[i].ip - begin < end - begin)
+            line_cache[i].ip = 0;
 }
 
 void frames_block_died(void *block)
@@ -541,6 +560,7 @@ bool frames_lock_is_mine_slow(void *state)
     return true;
 }
 
+#if HG_CHECK >= 2
 void frames_check(void *state, void *frame, uint32_t node)
 {
     const struct py_layout *l = python.layout;
@@ -566,3 +586,4 @@ void frames_check(void *state, void *frame, uint32_t node)
     }
     HG_VERIFY(want == node, "a node differs from a walk of all frames", frame);
 }
+#endif

@@ -48,6 +48,8 @@ struct py_layout {
     uint16_t runtime_main_interp;
     uint16_t
         interp_gc_stats; /* of the first generation's, three of 24 bytes each */
+    uint16_t interp_gc_young; /* how many objects the first generation is thought to
+                                 have */
 };
 
 /* clang-format off */
@@ -58,7 +60,7 @@ struct py_layout {
     .frame_previous = 48, .frame_code = 32, .frame_ip = 56, .frame_owner = 69,          \
     .frame_locals = 24, .code_file = 112, .code_name = 128, .code_first_line = 72,      \
     .code_first_traceable = 168, .code_flags = 48, .code_bytecode = 184,                \
-    .runtime_main_interp = 48, .interp_gc_stats = 776 }
+    .runtime_main_interp = 48, .interp_gc_stats = 776, .interp_gc_young = 692 }
 
 #define LAYOUT_313 {                                                                    \
     .minor = 13, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
@@ -67,7 +69,7 @@ struct py_layout {
     .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 70,            \
     .frame_locals = 40, .code_file = 112, .code_name = 128, .code_first_line = 68,      \
     .code_first_traceable = 184, .code_flags = 48, .code_bytecode = 200,                \
-    .runtime_main_interp = 640, .interp_gc_stats = 7528 }
+    .runtime_main_interp = 640, .interp_gc_stats = 7528, .interp_gc_young = 7444 }
 /* clang-format on */
 
 /* The row of a minor version, or NULL. */

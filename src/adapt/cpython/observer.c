@@ -66,17 +66,17 @@ static void prove(void)
     stage = SET_UP;
 }
 
-/* Between two instructions of the main thread, soon after the interpreter is up. */
+/* Between two instructions of the main thread, soon after the interpreter is up.
+   Our objects must not make the program's collections come at other moments. */
 static int set_up(void *arg)
 {
+    bool collects = python.gc_disable != NULL && python.gc_disable() != 0;
+    int *young = python.layout != NULL ? proof_young_guess(python.layout) : NULL;
+    int count = young != NULL ? *young : 0;
+
     (void)arg;
-    if (session.config.mode == LEDGER_MODE_UNTRACED)
-        stage = SET_UP;
-    else
-        prove();
-    if (session.config.mode == LEDGER_MODE_UNTRACED) {
-        session_note_recycled(false, "--untraced");
-    } else if (session.config.recycled) {
+    prove();
+    if (session.config.recycled) {
         struct recycle_result result;
         recycle_collection_began = collection_began;
         recycle_off(&result);
@@ -84,6 +84,10 @@ static int set_up(void *arg)
     } else {
         session_note_recycled(false, "--no-recycled");
     }
+    if (young != NULL && young == proof_young_count(python.layout))
+        *young = count;
+    if (collects)
+        python.gc_enable();
     return 0;
 }
 

@@ -137,6 +137,7 @@ static struct {
     int calls;
     bool frames_right;
     bool marks_right;
+    bool count_right;
 } probed;
 
 static bool text_is(void *text, const char *wanted)
@@ -208,6 +209,18 @@ struct method {
     const char *doc;
 };
 
+int *proof_young_guess(const struct py_layout *l)
+{
+    void *interp = word_at(python.current_state(), l->state_interp);
+
+    return interp != NULL ? (int *)((char *)interp + l->interp_gc_young) : NULL;
+}
+
+int *proof_young_count(const struct py_layout *l)
+{
+    return probed.count_right ? proof_young_guess(l) : NULL;
+}
+
 enum proof proof_run(const struct py_layout *l)
 {
     enum { NO_ARGUMENTS = 0x0004, FILE_INPUT = 257 };
@@ -217,6 +230,7 @@ enum proof proof_run(const struct py_layout *l)
     void *(*function)(struct method *, void *, void *);
     void *(*new_dict)(void);
     int (*set_item)(void *, const char *, void *);
+    void (*clear)(void *);
     void (*release)(void *);
     void (*clear_error)(void);
 
@@ -225,23 +239,30 @@ enum proof proof_run(const struct py_layout *l)
     *(void **)&function = dlsym(RTLD_DEFAULT, "PyCFunction_NewEx");
     *(void **)&new_dict = dlsym(RTLD_DEFAULT, "PyDict_New");
     *(void **)&set_item = dlsym(RTLD_DEFAULT, "PyDict_SetItemString");
+    *(void **)&clear = dlsym(RTLD_DEFAULT, "PyDict_Clear");
     *(void **)&release = dlsym(RTLD_DEFAULT, "Py_DecRef");
     *(void **)&clear_error = dlsym(RTLD_DEFAULT, "PyErr_Clear");
-    if (!compile || !evaluate || !function || !new_dict || !set_item || !release ||
-        !clear_error || !python.new_reference)
+    if (!compile || !evaluate || !function || !new_dict || !set_item || !clear ||
+        !release || !clear_error || !python.new_reference)
         return PROOF_NONE;
     probed.layout = l;
     probed.calls = 0;
     probed.frames_right = probed.marks_right = false;
     void *code = compile(program, file_name, FILE_INPUT, NULL, 0);
     void *globals = new_dict();
-    void *probe = function(&method, NULL, NULL);
+    int *young = proof_young_guess(l);
+    int before = young != NULL ? *young : 0;
+    void *probe = function(&method, NULL, NULL); /* the collector's to count */
+    probed.count_right = young != NULL && *young == before + 1;
     void *result = NULL;
     if (code != NULL && globals != NULL && probe != NULL &&
         set_item(globals, "probe", probe) == 0)
         result = evaluate(code, globals, globals);
     if (result == NULL)
         clear_error();
+    /* The functions refer to it and it to them: leave the collector no cycle. */
+    if (globals != NULL)
+        clear(globals);
     release(result);
     release(probe);
     release(globals);

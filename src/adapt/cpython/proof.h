@@ -30,4 +30,13 @@ enum proof {
  */
 enum proof proof_run(const struct py_layout *layout);
 
+/*
+ * The count of objects that makes the collector start, in the interpreter that
+ * proof_run() ran in; NULL if it was not where the layout says.
+ */
+int *proof_young_count(const struct py_layout *layout);
+
+/* Where that count should be; to be read before proof_run(). */
+int *proof_young_guess(const struct py_layout *layout);
+
 #endif

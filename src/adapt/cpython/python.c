@@ -48,6 +48,8 @@ bool python_find(void)
     FIND(none, "_Py_NoneStruct", NULL);
     python.may_mark = find("_Py_RefTotal", "_Py_NegativeRefcount") == NULL;
     FIND(new_reference, "Py_NewRef", NULL);
+    FIND(gc_disable, "PyGC_Disable", NULL);
+    FIND(gc_enable, "PyGC_Enable", NULL);
 
     const char *version = python.get_version != NULL ? python.get_version() : "";
     if (strncmp(version, "3.", 2) != 0 || strstr(version, "free-threading") != NULL)

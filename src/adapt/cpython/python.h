@@ -44,6 +44,8 @@ struct python {
     long (*text_length)(void *text);
     unsigned (*text_char)(void *text, long index);
     void *(*new_reference)(void *object);
+    int (*gc_disable)(void); /* whether it was enabled */
+    int (*gc_enable)(void);
 };
 
 extern struct python python HG_HIDDEN; /* set before the interpreter starts */
