@@ -53,14 +53,18 @@ void *pages_map(size_t bytes)
 {
     if (fault())
         return NULL;
+    /* Not MAP_NORESERVE: the system would grant what it can never back, and the
+       program be killed where it expects to be refused. */
     void *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return start == MAP_FAILED ? NULL : start;
 }
 
 static enum pages_result map_at(uintptr_t address, size_t bytes, int protection)
 {
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+    if (protection == PROT_NONE)
+        flags |= MAP_NORESERVE;
     void *start = mmap((void *)address, bytes, protection, flags, -1, 0);
     if (start == MAP_FAILED)
         return errno == EEXIST ? PAGES_TAKEN : PAGES_NONE;

@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 enum { BLOCKS = 200, MAPPINGS = 40 };
 
@@ -110,6 +111,29 @@ START_TEST(a_limit_set_later_is_used_up_and_survived)
 END_TEST
 #endif
 
+/* Whatever the system's rule is: by default nothing beyond memory and swap. */
+START_TEST(what_a_plain_mapping_is_refused_is_refused)
+{
+    struct sysinfo info;
+    ck_assert_int_eq(sysinfo(&info), 0);
+    size_t memory = (info.totalram + info.totalswap) * info.mem_unit;
+    struct place place;
+    void *small = take(2 * MIB);
+    size_t requests[] = {memory + memory / 4, 8 * memory, (size_t)1 << 46};
+    for (size_t i = 0; i < 3; i++) {
+        void *plain = mmap(NULL, requests[i], PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        bool refused = plain == MAP_FAILED;
+        if (!refused)
+            munmap(plain, requests[i]);
+        ck_assert_int_eq(heap_alloc_slow(requests[i], &place) == NULL, refused);
+        if (refused)
+            ck_assert_ptr_null(heap_remap_huge(small, requests[i], &place));
+    }
+    heap_check();
+}
+END_TEST
+
 START_TEST(a_mapping_in_the_way_is_stepped_over)
 {
     take(64);
@@ -161,6 +185,7 @@ int main(void)
                         2 * MAPPINGS + 2);
     tcase_add_loop_test(t, the_heap_survives_when_every_so_many_fail, 2, 12);
     tcase_add_test(t, without_any_memory_there_are_no_blocks);
+    tcase_add_test(t, what_a_plain_mapping_is_refused_is_refused);
     tcase_add_test(t, a_mapping_in_the_way_is_stepped_over);
     tcase_add_test(t, tables_that_cannot_grow_stop_the_heap_and_nothing_else);
 #ifndef HG_SANITIZED /* sanitizers themselves need terabytes */
