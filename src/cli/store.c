@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,11 +31,21 @@ static const char *variable(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+/* The program that is run may go elsewhere, and so may those it starts. */
+static char *make_absolute(const char *folder)
+{
+    char here[PATH_MAX];
+    char *path;
+    if (folder[0] == '/' || getcwd(here, sizeof here) == NULL)
+        return strdup(folder);
+    return asprintf(&path, "%s/%s", here, folder) < 0 ? NULL : path;
+}
+
 char *store_folder(void)
 {
     const char *folder = variable("HEAPGLASS_DIR");
     if (folder != NULL)
-        return strdup(folder);
+        return make_absolute(folder);
     if (access("/dev/shm", W_OK | X_OK) == 0)
         return format_path("%s/heapglass-%u", "/dev/shm");
     if ((folder = variable("XDG_RUNTIME_DIR")) != NULL)

@@ -13,8 +13,8 @@
 
 /*
  * Where ledgers lie that were given no name: $HEAPGLASS_DIR, else a folder on
- * tmpfs, else under $XDG_RUNTIME_DIR, else under $TMPDIR.  NULL: no memory.  The
- * caller free()s it.  The folder may not exist.
+ * tmpfs, else under $XDG_RUNTIME_DIR, else under $TMPDIR; absolute.  NULL: no
+ * memory.  The caller free()s it.  The folder may not exist.
  */
 char *store_folder(void);
 

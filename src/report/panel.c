@@ -208,15 +208,16 @@ static void put_end(FILE *out, const struct panel *panel)
     double x = at_time(panel, last_moment(panel));
     fprintf(out, "<path class=\"gone\" d=\"M%.1f,%.1fv%.1f\"/>\n", x, panel->y,
             panel->height);
-    svg_text(out, "peak left", x - 5, panel->y + panel->height - 8, "%s",
-             facts_fate_name(fate));
+    bool on_the_left = x > panel->x + 60;
+    svg_text(out, on_the_left ? "peak left" : "peak", x + (on_the_left ? -5 : 5),
+             panel->y + panel->height - 8, "%s", facts_fate_name(fate));
 }
 
 static void put_name(FILE *out, const struct panel *panel)
 {
     char *command = facts_command(panel->process->copy);
-    fprintf(out, "<text class=\"panel\" x=\"%.1f\" y=\"%.1f\">%d  ", panel->x + 8,
-            panel->y + 17, (int)panel->process->copy->header.pid);
+    fprintf(out, "<text class=\"panel\" x=\"%.1f\" y=\"%.1f\">%d  ", panel->x,
+            panel->y - 5, (int)panel->process->copy->header.pid);
     svg_escape(out, slice_of(command != NULL ? command : ""), 90);
     fputs("</text>\n", out);
     free(command);

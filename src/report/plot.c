@@ -29,7 +29,7 @@ enum {
     AXIS_HEIGHT = 40,
     ALONE_HEIGHT = 330,
     PANEL_HEIGHT = 170,
-    PANEL_GAP = 14,
+    PANEL_GAP = 26, /* the name of the process stands in it */
 };
 
 static const char style[] =
@@ -38,8 +38,7 @@ static const char style[] =
     "#333; }\n"
     ".title { font-size: 15px; font-weight: 600; fill: #111; }\n"
     ".quiet { fill: #666; }\n"
-    ".panel { font-weight: 600; paint-order: stroke; stroke: #fff; stroke-width: "
-    "3px; }\n"
+    ".panel { font-weight: 600; }\n"
     ".y { text-anchor: end; fill: #666; }\n"
     ".x { text-anchor: middle; fill: #666; }\n"
     ".end { text-anchor: end; }\n"
@@ -86,22 +85,47 @@ static bool is_crowded_out(const struct gathering *family, size_t index,
     return before >= room;
 }
 
+/* When the first process of the family began: not [0], if that is what exec made of
+ * it. */
+static uint64_t first_start(const struct gathering *family)
+{
+    uint64_t first = UINT64_MAX;
+    for (size_t i = 0; i < family->count; i++) {
+        uint64_t start = family->processes[i].copy->header.start_realtime_ns;
+        if (start < first)
+            first = start;
+    }
+    return first;
+}
+
+static int earliest_first(const void *a, const void *b)
+{
+    uint64_t x = ((const struct panel *)a)->offset_ns;
+    uint64_t y = ((const struct panel *)b)->offset_ns;
+    return x < y ? -1 : x > y;
+}
+
 static void choose(const struct gathering *family, size_t room,
                    struct choice *choice)
 {
-    uint64_t began = family->processes[0].copy->header.start_realtime_ns;
+    uint64_t began = first_start(family);
+    struct panel *panels = &choice->panels[choice->count];
+    size_t count = 0;
     for (size_t i = 0; i < family->count; i++) {
         const struct process *process = &family->processes[i];
-        uint64_t start = process->copy->header.start_realtime_ns;
-        if (is_crowded_out(family, i, room) || choice->count == MAX_PANELS) {
+        if (is_crowded_out(family, i, room) ||
+            choice->count + count == MAX_PANELS) {
             choice->left_out++;
             continue;
         }
-        choice->panels[choice->count++] = (struct panel){
+        panels[count++] = (struct panel){
             .process = process,
-            .offset_ns = start > began ? start - began : 0,
+            .offset_ns = process->copy->header.start_realtime_ns - began,
         };
     }
+    if (count > 1)
+        qsort(panels, count, sizeof *panels, earliest_first);
+    choice->count += count;
 }
 
 /* A box of one kind of area, or what a line looks like. */
@@ -163,8 +187,8 @@ static void put_times(FILE *out, const struct panel *last)
 static double lay_out(struct choice *choice)
 {
     uint64_t end_ns = 1;
-    double y = TITLE_HEIGHT;
     bool alone = choice->count == 1;
+    double y = alone ? TITLE_HEIGHT : TITLE_HEIGHT + PANEL_GAP - 8;
     for (size_t i = 0; i < choice->count; i++)
         if (panel_end_ns(&choice->panels[i]) > end_ns)
             end_ns = panel_end_ns(&choice->panels[i]);

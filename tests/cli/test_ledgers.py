@@ -126,6 +126,11 @@ class Store(case.Case):
         self.assertRegex(ledger.name, r"\A\d{8}-\d{6}-\d+\.hg\Z")
         self.assertEqual(ledger.stat().st_mode & 0o777, 0o600)
 
+    def test_one_with_a_relative_name_serves_programs_elsewhere(self):
+        self.environment["HEAPGLASS_DIR"] = "store"
+        self.does("run", "sh", "-c", "cd / && exec python3 -c 'x = 1'")
+        self.assertIn("x = 1", self.does("report"))
+
     def test_one_that_is_open_to_others_is_refused(self):
         self.store.mkdir(0o755)
         self.store.chmod(0o755)
