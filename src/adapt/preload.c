@@ -21,6 +21,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+__attribute__((used)) static const char mark[] = LEDGER_WRITER_MARK;
+
 /* Take our library out of a list separated by colons or spaces, in place. */
 static void remove_from_list(char *list)
 {

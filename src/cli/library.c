@@ -4,8 +4,11 @@
 
 #include "cli/command.h"
 #include "cli/store.h"
+#include "ledger/layout.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,11 +118,59 @@ static bool go_by_link(char path[PATH_MAX])
     return true;
 }
 
+/* Whether all that the loader would map is in the file: a file that was cut, by an
+   installation on a full disk, kills the program that loads it. */
+static bool is_whole(const unsigned char *file, size_t bytes)
+{
+    Elf64_Ehdr header;
+    if (bytes < sizeof header)
+        return false;
+    memcpy(&header, file, sizeof header);
+    if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_type != ET_DYN ||
+        header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phoff > bytes ||
+        header.e_phnum * sizeof(Elf64_Phdr) > bytes - header.e_phoff)
+        return false;
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr part;
+        memcpy(&part, file + header.e_phoff + i * sizeof part, sizeof part);
+        if (part.p_offset > bytes || part.p_filesz > bytes - part.p_offset)
+            return false;
+    }
+    return true;
+}
+
+/* ld.so only grumbles about a library that it cannot load, and the program runs as
+   if it were watched; so look at it first. */
+static bool is_ours(const char *path)
+{
+    static const char mark[] = LEDGER_WRITER_MARK;
+    struct stat st;
+    bool ours = false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+        st.st_size < 64 << 20) {
+        size_t bytes = (size_t)st.st_size;
+        unsigned char *file = malloc(bytes);
+        ours = file != NULL && pread(fd, file, bytes, 0) == (ssize_t)bytes &&
+               is_whole(file, bytes) &&
+               memmem(file, bytes, mark, sizeof mark) != NULL;
+        free(file);
+    }
+    if (fd >= 0)
+        close(fd);
+    if (!ours)
+        say(path, "is not this version's " NAME ", or not all of it; build or "
+                  "install heapglass again, or name the library with "
+                  "HEAPGLASS_PRELOAD");
+    return ours;
+}
+
 bool library_find(char path[PATH_MAX])
 {
     const char *name = getenv("HEAPGLASS_PRELOAD");
     bool named = name != NULL && name[0] != '\0';
-    if (!(named ? find_named(name, path) : find_beside_us(path)))
+    if (!(named ? find_named(name, path) : find_beside_us(path)) || !is_ours(path))
         return false;
     return can_be_preloaded(path) || go_by_link(path);
 }

@@ -98,9 +98,18 @@ bool replace_open(struct replacement *replacement, const char *path)
 {
     struct stat st;
     *replacement = (struct replacement){.path = path, .fd = -1};
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+    bool exists = stat(path, &st) == 0;
+    if (exists && S_ISDIR(st.st_mode)) {
         say(path, "is a folder; name a file with -o");
         return false;
+    }
+    /* What is not a file of its own, a pipe, a device, a link, stays what it is. */
+    if ((exists && !S_ISREG(st.st_mode)) ||
+        (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))) {
+        replacement->fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        if (replacement->fd < 0)
+            say_unwritten(path, errno);
+        return replacement->fd >= 0;
     }
     if (asprintf(&replacement->draft, "%s.%d.tmp", path, (int)getpid()) < 0) {
         say("memory", "there is none left");
@@ -109,8 +118,11 @@ bool replace_open(struct replacement *replacement, const char *path)
     replacement->fd =
         open(replacement->draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
              0600);
-    if (replacement->fd >= 0)
+    if (replacement->fd >= 0) {
+        fchmod(replacement->fd,
+               0600); /* a ledger is opened again, whatever the umask */
         return true;
+    }
     say_unwritten(path, errno);
     free(replacement->draft);
     return false;
@@ -118,7 +130,8 @@ bool replace_open(struct replacement *replacement, const char *path)
 
 bool replace_commit(struct replacement *replacement)
 {
-    if (rename(replacement->draft, replacement->path) != 0) {
+    if (replacement->draft != NULL &&
+        rename(replacement->draft, replacement->path) != 0) {
         replace_abandon(replacement, errno);
         return false;
     }
@@ -129,7 +142,8 @@ bool replace_commit(struct replacement *replacement)
 
 void replace_abandon(struct replacement *replacement, int error)
 {
-    unlink(replacement->draft);
+    if (replacement->draft != NULL)
+        unlink(replacement->draft);
     close(replacement->fd);
     free(replacement->draft);
     say_unwritten(replacement->path, error);

@@ -20,7 +20,8 @@ bool replace_is_no_ledger(const char *path);
 
 /*
  * Write `path` in one step: replace_open() makes a file beside it, readable by
- * its owner alone, and replace_commit() gives it the name once all is written.
+ * its owner alone, and replace_commit() gives it the name once all is written.  A
+ * pipe, a device or a link is written to as it is; `draft` is then NULL.
  * Both say what is wrong.  replace_abandon() removes it instead and says that it
  * could not be written, for this errno.
  */

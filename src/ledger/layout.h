@@ -23,6 +23,10 @@
 
 #define LEDGER_MAGIC "HGLEDGER"
 #define LEDGER_VERSION 1u
+
+/* Stands in the library that writes ledgers, so that nobody preloads another by
+   mistake, or one that writes what we cannot read. */
+#define LEDGER_WRITER_MARK "heapglass: this library writes ledgers of version 1"
 #define LEDGER_HEADER_BYTES 4096u
 
 /* A piece of the STRINGS section; text is UTF-8, undecodable bytes as they were. */

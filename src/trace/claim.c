@@ -109,6 +109,9 @@ static int open_new(const char *path, const char *stem)
     for (int attempt = 0; attempt < 3; attempt++) {
         int fd =
             open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            fchmod(fd,
+                   0600); /* it is to be read, whatever the program's umask is */
         if (fd >= 0 || errno != EEXIST)
             return fd;
         fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
