@@ -87,8 +87,11 @@ static bool frame_looks_right(const struct py_layout *l, const void *frame)
 
 enum glance proof_glance(const struct py_layout *l, void *state)
 {
+    static void *looked_at; /* a state that could be read, and had no frame */
     void *main_interp, *interp, *frame;
 
+    if (state == looked_at && current_frame(l, state) == NULL)
+        return GLANCE_LATER;
     if (!published_offsets_agree(l))
         return GLANCE_WRONG;
     if (!peek_word(python.runtime, l->runtime_main_interp, &main_interp) ||
@@ -98,8 +101,10 @@ enum glance proof_glance(const struct py_layout *l, void *state)
         return GLANCE_WRONG;
     if (l->has_cframe && !peek_word(frame, l->cframe_frame, &frame))
         return GLANCE_WRONG;
-    if (frame == NULL)
+    if (frame == NULL) {
+        looked_at = state;
         return GLANCE_LATER;
+    }
     for (int i = 0; frame != NULL && i < 64; i++)
         if (!frame_looks_right(l, frame) ||
             !peek_word(frame, l->frame_previous, &frame))
