@@ -16,6 +16,11 @@
  * pages each time.  When it takes slots within a second of their being discarded,
  * that was a mistake, and as many more are kept from then on.  What was free
  * throughout a second is not needed any more, and kept no longer.
+ *
+ * Address space costs nothing, unless it is limited (ulimit -v): then arenas that
+ * have no pool any more are unmapped, but for a few, so that the program finds room
+ * for what we do not see, as the stacks of its threads.  When the system refuses a
+ * mapping, all of them are.
  */
 #include "heap/own.h"
 
@@ -25,11 +30,14 @@
 #define STEP 1u
 #define CANDIDATES 1u
 #define KEEP_BYTES_MIN (2 * SLOT_BYTES)
+#define SPARE_ARENAS 1u
 #define SECOND_MS 3u
 #else
 #define STEP 4u       /* arenas mapped at once */
 #define CANDIDATES 8u /* arenas looked at in one list */
 #define KEEP_BYTES_MIN ((size_t)8 << 20)
+#define SPARE_ARENAS 4u /* without a pool, mapped though address space is limited  \
+                         */
 #define SECOND_MS 1000u
 #endif
 #define WINDOW_ARENAS ((uint32_t)(WINDOW_BYTES / ARENA_BYTES))
@@ -41,10 +49,13 @@ uint32_t arenas_count;
 static uint32_t list_head[ARENA_SLOTS + 1]; /* arena + 1; by free slots; 0: empty */
 static uint64_t lists;                   /* bit n - 1: list_head[n] is not empty */
 static uint32_t dirty_first, dirty_last; /* arena + 1 */
-static _Atomic size_t dirty_slots;       /* relaxed when read without the lock */
-static _Atomic size_t regretted;         /* bytes kept on top; like dirty_slots */
-static size_t lowest;      /* of dirty_bytes(), in the current second */
-static uint32_t second_ms; /* when that began */
+static uint32_t unmapped_first;          /* arena + 1; the last one unmapped */
+static _Atomic uint32_t empty_arenas; /* mapped, without a pool; like dirty_slots */
+static _Atomic bool limited; /* pages_limited(), when we last asked; the same */
+static _Atomic size_t dirty_slots; /* relaxed when read without the lock */
+static _Atomic size_t regretted;   /* bytes kept on top; like dirty_slots */
+static size_t lowest;              /* of dirty_bytes(), in the current second */
+static uint32_t second_ms;         /* when that began */
 
 static uint64_t run_mask(unsigned first, unsigned count)
 {
@@ -52,6 +63,12 @@ static uint64_t run_mask(unsigned first, unsigned count)
 }
 
 /* --- lists; links are arena + 1, 0 ends a list ----------------------------- */
+
+static void empty_arenas_change(int by)
+{
+    uint32_t now = atomic_load_explicit(&empty_arenas, memory_order_relaxed);
+    atomic_store_explicit(&empty_arenas, now + (uint32_t)by, memory_order_relaxed);
+}
 
 static void list_insert(uint32_t index)
 {
@@ -66,6 +83,8 @@ static void list_insert(uint32_t index)
         arena_at(*head - 1)->prev = index + 1;
     *head = index + 1;
     lists |= (uint64_t)1 << (a->free_count - 1);
+    if (a->free_count == ARENA_SLOTS)
+        empty_arenas_change(1);
 }
 
 static void list_remove(uint32_t index)
@@ -81,6 +100,8 @@ static void list_remove(uint32_t index)
         list_head[a->free_count] = a->next;
     if (list_head[a->free_count] == 0)
         lists &= ~((uint64_t)1 << (a->free_count - 1));
+    if (a->free_count == ARENA_SLOTS)
+        empty_arenas_change(-1);
     a->free_count = 0;
 }
 
@@ -123,11 +144,16 @@ static void dirty_slots_change(size_t more, size_t less)
 
 /* --- growing --------------------------------------------------------------- */
 
-static void arena_add(uint32_t index, bool hole)
+static void ask_for_limit(void)
+{
+    atomic_store_explicit(&limited, pages_limited(), memory_order_relaxed);
+}
+
+static void arena_add(uint32_t index, enum arena_kind kind)
 {
     struct arena *a = arena_at(index);
-    a->hole = hole;
-    a->free = hole ? 0 : UINT64_MAX;
+    a->kind = (uint8_t)kind;
+    a->free = kind == ARENA_MAPPED ? UINT64_MAX : 0;
     list_insert(index);
 }
 
@@ -148,7 +174,7 @@ static enum pages_result arenas_map(uint32_t count)
         return result;
     /* The lowest last, so that it is the first in its list. */
     for (uint32_t i = end; i-- > arenas_count;)
-        arena_add(i, result == PAGES_TAKEN);
+        arena_add(i, result == PAGES_TAKEN ? ARENA_HOLE : ARENA_MAPPED);
     arenas_count = end;
     /* Release pairs with heap_in_window(). */
     atomic_store_explicit(&heap_space.bytes, end * ARENA_BYTES,
@@ -156,9 +182,30 @@ static enum pages_result arenas_map(uint32_t count)
     return result;
 }
 
+/* Map the arena again that was unmapped last. */
+static enum pages_result arenas_remap(void)
+{
+    uint32_t index = unmapped_first - 1;
+    struct arena *a = arena_at(index);
+    enum pages_result result =
+        pages_map_at(heap_base() + index * ARENA_BYTES, ARENA_BYTES);
+    if (result == PAGES_NONE)
+        return result;
+    unmapped_first = a->next;
+    arena_add(index, result == PAGES_TAKEN ? ARENA_HOLE : ARENA_MAPPED);
+    return result;
+}
+
 static bool arenas_grow(void)
 {
-    if (!pages_limited() && arenas_map(STEP) == PAGES_OK)
+    while (unmapped_first != 0) {
+        enum pages_result again = arenas_remap();
+        if (again != PAGES_TAKEN)
+            return again == PAGES_OK;
+    }
+    ask_for_limit();
+    if (!atomic_load_explicit(&limited, memory_order_relaxed) &&
+        arenas_map(STEP) == PAGES_OK)
         return true;
     /* One by one: there is less memory, or somebody's mapping is in the way.  Then
        arenas are holes until it is behind us. */
@@ -273,9 +320,8 @@ static uint64_t arena_take(uint32_t index, uint64_t slots)
     return dirty;
 }
 
-uint32_t slots_take(unsigned count, unsigned align, bool *clean)
+static uint32_t slots_try(unsigned count, uint64_t allowed, bool *clean)
 {
-    uint64_t allowed = align == 1 ? UINT64_MAX : aligned_starts(align);
     uint32_t slot = NO_INDEX;
     lock_take(&arenas_lock);
     uint32_t index = arena_find(count, allowed);
@@ -291,6 +337,17 @@ uint32_t slots_take(unsigned count, unsigned align, bool *clean)
         slot = index * ARENA_SLOTS + first;
     }
     lock_release(&arenas_lock);
+    return slot;
+}
+
+uint32_t slots_take(unsigned count, unsigned align, bool *clean)
+{
+    uint64_t allowed = align == 1 ? UINT64_MAX : aligned_starts(align);
+    uint32_t slot = slots_try(count, allowed, clean);
+    /* No arena is empty, or there would be room in it: there is nothing to unmap
+       but what huge.c keeps. */
+    if (HG_UNLIKELY(slot == NO_INDEX) && huge_trim() != 0)
+        slot = slots_try(count, allowed, clean);
     return slot;
 }
 
@@ -325,6 +382,9 @@ void slots_return(uint32_t first, unsigned count)
     dirty_insert(index);
     list_insert(index);
     dirty_slots_change(count, 0);
+    /* Here, since it is seldom: a limit may be set at any time. */
+    if (a->free == UINT64_MAX)
+        ask_for_limit();
     lock_release(&arenas_lock);
 }
 
@@ -396,8 +456,41 @@ size_t arenas_discard(size_t keep)
     return given;
 }
 
+/* The arena has no pool.  With the lock, so that no fork sees it half done; in the
+   child of a bare one it may be mapped still, and is found to be a hole then. */
+static void arena_unmap(uint32_t index)
+{
+    struct arena *a = arena_at(index);
+    size_t dirty = bit_count(a->dirty);
+    list_remove(index);
+    if (dirty != 0)
+        dirty_remove(index);
+    dirty_slots_change(0, dirty);
+    held_sub(dirty * SLOT_BYTES);
+    a->free = a->dirty = a->given = 0;
+    a->kind = ARENA_UNMAPPED;
+    a->next = unmapped_first;
+    unmapped_first = index + 1;
+    pages_unmap(slot_start(index * ARENA_SLOTS), ARENA_BYTES);
+}
+
+size_t arenas_unmap(unsigned keep)
+{
+    size_t bytes = 0;
+    lock_take(&arenas_lock);
+    while (atomic_load_explicit(&empty_arenas, memory_order_relaxed) > keep) {
+        arena_unmap(list_head[ARENA_SLOTS] - 1);
+        bytes += ARENA_BYTES;
+    }
+    lock_release(&arenas_lock);
+    return bytes;
+}
+
 void arenas_tidy(void)
 {
+    if (HG_UNLIKELY(atomic_load_explicit(&limited, memory_order_relaxed)) &&
+        atomic_load_explicit(&empty_arenas, memory_order_relaxed) > SPARE_ARENAS)
+        arenas_unmap(SPARE_ARENAS);
     if (HG_UNLIKELY(dirty_bytes() > KEEP_BYTES_MIN)) {
         size_t keep = keep_bytes();
         if (dirty_bytes() > keep)
@@ -435,10 +528,18 @@ void arenas_mend(bool bare)
     memset(list_head, 0, sizeof list_head);
     lists = 0;
     dirty_first = dirty_last = 0;
+    unmapped_first = 0;
+    atomic_store_explicit(&empty_arenas, 0, memory_order_relaxed);
     size_t dirty = 0;
     for (uint32_t i = 0; i < arenas_count; i++) {
         struct arena *a = arena_at(i);
-        if (a->hole)
+        if (a->kind == ARENA_UNMAPPED) {
+            a->free = a->dirty = 0;
+            a->free_count = 0;
+            a->next = unmapped_first;
+            unmapped_first = i + 1;
+        }
+        if (a->kind != ARENA_MAPPED)
             continue;
         uint64_t taken = taken_slots(i);
         /* Without the lock a slot may have been written to, unknown to its arena.
@@ -462,8 +563,8 @@ static void arena_check(const struct arena *a, uint32_t index)
     HG_VERIFY((a->dirty & ~a->free) == 0, "arena: a taken slot is dirty", a);
     HG_VERIFY((a->leaving & a->free) == 0, "arena: a leaving slot is free", a);
     HG_VERIFY(a->free_count == bit_count(a->free), "arena: wrong count", a);
-    HG_VERIFY(!a->hole || (a->free | a->leaving) == 0, "arena: a hole has slots",
-              a);
+    HG_VERIFY(a->kind == ARENA_MAPPED || (a->free | a->leaving) == 0,
+              "arena: has slots, but is not mapped", a);
     if (a->free_count != 0) {
         HG_VERIFY(a->prev != 0 || list_head[a->free_count] == index + 1,
                   "arena: not in its list", a);
@@ -482,10 +583,21 @@ static void arena_check(const struct arena *a, uint32_t index)
 void arenas_check(void) /* with arenas_lock */
 {
     size_t dirty = 0;
+    uint32_t empty = 0;
+    uint32_t unmapped = 0;
     for (uint32_t i = 0; i < arenas_count; i++) {
         arena_check(arena_at(i), i);
         dirty += bit_count(arena_at(i)->dirty);
+        empty += arena_at(i)->free == UINT64_MAX;
+        unmapped += arena_at(i)->kind == ARENA_UNMAPPED;
     }
+    HG_VERIFY(empty == empty_arenas, "arenas: wrong number of empty ones", NULL);
+    for (uint32_t i = unmapped_first; i != 0; i = arena_at(i - 1)->next) {
+        HG_VERIFY(arena_at(i - 1)->kind == ARENA_UNMAPPED && unmapped != 0,
+                  "arenas: broken list of unmapped ones", arena_at(i - 1));
+        unmapped--;
+    }
+    HG_VERIFY(unmapped == 0, "arenas: an unmapped one is in no list", NULL);
     HG_VERIFY(dirty == dirty_slots, "arenas: wrong number of dirty slots", NULL);
     for (unsigned n = 1; n <= ARENA_SLOTS; n++)
         HG_VERIFY((list_head[n] != 0) == (lists >> (n - 1) & 1),

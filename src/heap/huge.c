@@ -9,7 +9,8 @@
  *
  * A few mappings are kept after they were freed, for lists that grow and buffers
  * that come and go; they are dropped by the first slow path that finds them a
- * second old.
+ * second old, and when the system refuses a mapping.  None are kept when address
+ * space is limited: the program may need it for what we do not see.
  */
 #include "heap/own.h"
 
@@ -191,7 +192,7 @@ static size_t kept_bytes_max(void)
  */
 static struct kept kept_insert(struct kept new)
 {
-    if (new.bytes > kept_bytes_max())
+    if (new.bytes > kept_bytes_max() || pages_limited())
         return new;
     unsigned i = kept_oldest();
     struct kept old = {NULL, 0, 0};
@@ -257,6 +258,14 @@ size_t huge_trim(void)
     return drop(0);
 }
 
+/* The system has refused a mapping: give back what nobody uses.  False: there was
+   nothing. */
+static bool make_room(void)
+{
+    size_t dropped = huge_trim();
+    return arenas_unmap(0) + dropped != 0;
+}
+
 /* --- blocks ------------------------------------------------------------------ */
 
 static void record_place(struct record *record, struct place *place)
@@ -300,11 +309,19 @@ void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place)
     bool reused = mapping.start != NULL;
     if (!reused)
         mapping = (struct kept){map_aligned(whole, align), whole, 0};
+    if (mapping.start == NULL && make_room())
+        mapping.start = map_aligned(whole, align);
     if (mapping.start == NULL)
         return NULL;
 
     lock_take(&huge_lock);
     struct record *record = record_new();
+    if (record == NULL) {
+        lock_release(&huge_lock);
+        make_room();
+        lock_take(&huge_lock);
+        record = record_new();
+    }
     if (record != NULL) {
         *record = (struct record){
             .start = mapping.start, .bytes = mapping.bytes, .requested = bytes};
@@ -394,7 +411,10 @@ void *heap_remap_huge(void *block, size_t bytes, struct place *place)
     size_t offset;
     if (heap_in_window(block, &offset))
         return NULL;
-    return resize(block, bytes, true, place);
+    void *moved = resize(block, bytes, true, place);
+    if (moved == NULL && bytes > LARGE_MAX && make_room())
+        moved = resize(block, bytes, true, place);
+    return moved;
 }
 
 void huge_mend(void)

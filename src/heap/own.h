@@ -102,20 +102,25 @@ static inline char *slot_start(uint32_t slot)
  *
  *     dirty is a part of free;  free and leaving have nothing in common
  *
- * An arena that was taken by somebody else (a hole) has no free slot, for ever.
+ * Only a mapped arena has free slots.  A hole, where somebody else's mapping is,
+ * stays one for ever.  An arena all of whose slots are free may be unmapped, to be
+ * mapped again before address space is taken that never was ours.
  */
+enum arena_kind { ARENA_MAPPED, ARENA_HOLE, ARENA_UNMAPPED };
+
 struct arena {
     uint64_t
         free; /* guarded by arenas_lock, as is everything here; bit i: slot i */
     uint64_t dirty;
     uint64_t leaving;    /* being discarded without the lock */
-    uint32_t next, prev; /* list of arenas with as many free slots */
+    uint32_t next, prev; /* list of arenas with as many free slots; next alone: of
+                            unmapped ones */
     uint32_t dirty_next,
         dirty_prev; /* list of arenas with dirty slots, oldest first */
     uint64_t given; /* slots whose pages went back to the system since last taken */
     uint32_t given_ms;  /* when the last of them did */
     uint8_t free_count; /* of `free`: which list it is in; 0: in none */
-    bool hole;
+    uint8_t kind;       /* enum arena_kind */
     uint8_t reserved[10];
 };
 
@@ -141,6 +146,9 @@ void slots_return(uint32_t first, unsigned count);
 size_t arenas_discard(size_t keep);
 /* The same, as much as is good; after every slow path. */
 void arenas_tidy(void);
+/* Unmap arenas without a pool until at most `keep` of them are left.  Bytes of
+   address space given back.  No lock may be held. */
+size_t arenas_unmap(unsigned keep);
 /* In the child of fork(): all of this anew, from what the descriptors say. */
 void arenas_mend(bool bare);
 void arenas_check(void);

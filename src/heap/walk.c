@@ -41,7 +41,7 @@ void pools_walk(pool_visit *visit, void *arg)
 {
     for (uint32_t i = 0; i < arenas_count; i++) {
         const struct arena *a = arena_at(i);
-        if (a->hole)
+        if (a->kind != ARENA_MAPPED)
             continue;
         uint64_t none = a->free | a->leaving;
         for (unsigned s = 0; s < ARENA_SLOTS;) {
@@ -170,7 +170,7 @@ void census_parts(struct heap_census *out)
     *out = (struct heap_census){0};
     for (uint32_t i = 0; i < arenas_count; i++) {
         const struct arena *a = arena_at(i);
-        if (!a->hole)
+        if (a->kind == ARENA_MAPPED)
             out->free_pools += bit_count(~a->free | a->dirty) * SLOT_BYTES;
     }
     pools_walk(census_pool, out);
@@ -198,7 +198,9 @@ size_t heap_trim(void)
         heap->stirred = false;
     }
     heaps_trim_abandoned();
-    return huge_trim() + arenas_discard(0);
+    size_t given = huge_trim() + arenas_discard(0);
+    arenas_unmap(0);
+    return given;
 }
 
 /* --- invariants -------------------------------------------------------------- */

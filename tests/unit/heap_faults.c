@@ -2,6 +2,7 @@
 /* heap_faults.c - the system has no memory, or something is in the way. */
 #include "heap_test.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -134,6 +135,98 @@ START_TEST(what_a_plain_mapping_is_refused_is_refused)
 }
 END_TEST
 
+#ifndef HG_SANITIZED
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+/* What a program does that met a MemoryError and goes on. */
+START_TEST(address_space_comes_back_when_it_is_limited)
+{
+    struct rlimit limit = {400000 * KIB, 400000 * KIB};
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    for (int round = 0; round < 3; round++) {
+        void **first = NULL;
+        size_t n = 0;
+        for (void **block; (block = take(1033)) != NULL; n++) {
+            *block = first;
+            first = block;
+        }
+        ck_assert_uint_gt(n, 300000);
+        while (first != NULL) {
+            void **next = *first;
+            give(first);
+            first = next;
+        }
+        heap_check();
+
+        /* For others than the heap too. */
+        void *foreign = mmap(NULL, 256 * MIB, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        ck_assert(foreign != MAP_FAILED);
+        munmap(foreign, 256 * MIB);
+        void *huge = take(256 * MIB);
+        ck_assert_ptr_nonnull(huge);
+        give(huge);
+        pthread_t thread[10];
+        for (int i = 0; i < 10; i++)
+            ck_assert_int_eq(pthread_create(&thread[i], NULL, do_nothing, NULL), 0);
+        for (int i = 0; i < 10; i++)
+            pthread_join(thread[i], NULL);
+        heap_check();
+    }
+}
+END_TEST
+
+/* A limit that comes when the memory is free already: the heap hears of it only
+   when the system refuses something. */
+START_TEST(a_refused_mapping_gets_what_nobody_uses)
+{
+    enum { COUNT = 300 * 1024 * 1024 / 60000 };
+    static void *block[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        block[i] = take(60000);
+    size_t window = heap_space.bytes;
+    void *huge = take(20 * MIB);
+    for (size_t i = 0; i < COUNT; i++)
+        give(block[i]);
+    give(huge);
+    struct rlimit limit = {400 * MIB, 400 * MIB};
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    huge = take(340 * MIB);
+    ck_assert_ptr_nonnull(huge);
+    heap_check();
+    give(huge);
+    /* The arenas are where they were. */
+    void *again = take(60000);
+    ck_assert_uint_eq(heap_space.bytes, window);
+    memset(again, 1, 60000);
+    heap_check();
+}
+END_TEST
+#endif
+
+START_TEST(what_is_mapped_where_an_arena_was_makes_it_a_hole)
+{
+    char *block = take(LARGE_MAX);
+    for (int i = 0; i < 20; i++)
+        take(LARGE_MAX);
+    give(block);
+    give(block + LARGE_MAX);
+    heap_trim();
+    char *foreign = mmap(block, ARENA_BYTES, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    ck_assert_ptr_eq(foreign, block);
+    memset(foreign, 0x77, ARENA_BYTES);
+    for (int i = 0; i < 20; i++)
+        memset(take(LARGE_MAX), 1, LARGE_MAX);
+    ck_assert_int_eq(foreign[0], 0x77);
+    ck_assert_int_eq(memcmp(foreign, foreign + 1, ARENA_BYTES - 1), 0);
+    heap_check();
+}
+END_TEST
+
 START_TEST(a_mapping_in_the_way_is_stepped_over)
 {
     take(64);
@@ -186,10 +279,13 @@ int main(void)
     tcase_add_loop_test(t, the_heap_survives_when_every_so_many_fail, 2, 12);
     tcase_add_test(t, without_any_memory_there_are_no_blocks);
     tcase_add_test(t, what_a_plain_mapping_is_refused_is_refused);
+    tcase_add_test(t, what_is_mapped_where_an_arena_was_makes_it_a_hole);
     tcase_add_test(t, a_mapping_in_the_way_is_stepped_over);
     tcase_add_test(t, tables_that_cannot_grow_stop_the_heap_and_nothing_else);
 #ifndef HG_SANITIZED /* sanitizers themselves need terabytes */
     tcase_add_test(t, a_limit_set_later_is_used_up_and_survived);
+    tcase_add_test(t, address_space_comes_back_when_it_is_limited);
+    tcase_add_test(t, a_refused_mapping_gets_what_nobody_uses);
 #endif
     return run_suite(suite);
 }
