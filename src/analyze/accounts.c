@@ -47,8 +47,7 @@ static void add_flow(struct flow *sum, const struct flow *part)
 static struct amount peak_share(const struct ledger_header *header,
                                 const struct ledger_counters *counters)
 {
-    if (header->below_peak_bytes > 0 &&
-        counters->epoch >= header->epoch)
+    if (header->below_peak_bytes > 0 && counters->epoch >= header->epoch)
         return (struct amount){counters->peak_bytes, counters->peak_blocks};
     struct flow own = flow_of(counters);
     return less_amount(own.allocated, own.freed);
