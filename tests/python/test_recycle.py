@@ -275,6 +275,32 @@ for i in range(200000): x = {wrap}
 del x
 """, mode="off")
 
+    def test_watchers_see_a_dict_die_and_may_keep_it(self):
+        if harness.version() < (3, 12):
+            self.skipTest("dicts have no watchers")
+        self.run_program("""
+DIED = 5
+kept = []
+@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p)
+def watch(event, d, key, value):
+    if event == DIED:
+        assert type(d) is dict
+        if len(kept) < 100: kept.append(d)
+    return 0
+api = ctypes.pythonapi
+watcher = api.PyDict_AddWatcher(watch)
+for i in range(300):
+    d = {'a': i, 'b': [i]}
+    api.PyDict_Watch(watcher, ctypes.py_object(d))
+    del d
+assert [d['a'] for d in kept] == list(range(100))
+for d in kept:
+    assert type(d) is dict and gc.is_tracked(d)
+    api.PyDict_Unwatch(watcher, ctypes.py_object(d))
+kept.clear(); del d
+gc.collect()
+""")
+
     def test_finalizers_may_do_anything_while_lists_die(self):
         self.run_program("""
 import random

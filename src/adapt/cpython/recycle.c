@@ -51,7 +51,7 @@ static struct {
     bool bells; /* they are laid out, and need no recycle_resume() */
     int off_count;
     struct free_list
-        *first_counted; /* the first that a collection resets, or NULL */
+        *first_counted; /* a collection has been here if it is not off */
     struct recycle_result result;
 } recycle;
 
@@ -61,7 +61,7 @@ static destructor dealloc_list, dealloc_dict, dealloc_context, dealloc_slice,
     dealloc_value, dealloc_asend;
 
 /* Copies of PyList_Type and PyDict_Type with their own tp_dealloc; 416 bytes
- * in 3.13. */
+ * in 3.12. */
 union disguise {
     struct type type;
     char bytes[512];
@@ -101,16 +101,41 @@ static void wrap_list(struct object *object)
     dealloc_list(object);
 }
 
-static void wrap_dict(struct object *object)
+HG_ALWAYS_INLINE void die_as_dict(struct object *object, destructor ours)
 {
     if (HG_LIKELY(object->type == dict_type)) {
         object->type = &disguise_dict.type;
         dealloc_dict(object);
-    } else if (object->type->dealloc == wrap_dict) {
+    } else if (object->type->dealloc == ours) {
         dealloc_heir(object, dealloc_dict);
     } else {
         dealloc_dict(object);
     }
+    if (*keys_count > 0)
+        keys_take_back();
+}
+
+static void wrap_dict(struct object *object)
+{
+    die_as_dict(object, wrap_dict);
+}
+
+/*
+ * 3.12 has watchers of dicts.  They are told when one dies, may look at it and may
+ * keep it: such a dict wears no disguise, but is taken back.  The low byte of
+ * ma_version_tag says whether there are any.
+ */
+static void wrap_dict_312(struct object *object)
+{
+    enum { VERSION_TAG = 3 };
+    if (HG_LIKELY((((uintptr_t *)object)[VERSION_TAG] & 0xff) == 0)) {
+        die_as_dict(object, wrap_dict_312);
+        return;
+    }
+    dealloc_dict(object);
+    if (!in_main())
+        return;
+    list_take_back(&lists[LIST_DICT]);
     if (*keys_count > 0)
         keys_take_back();
 }
@@ -342,7 +367,7 @@ static void off_as_it_must(int i)
                         wrap_list);
     else if (i == LIST_DICT)
         off_by_disguise(list, ip.dict_type, &disguise_dict, &dealloc_dict,
-                        wrap_dict);
+                        ip.minor >= 12 ? wrap_dict_312 : wrap_dict);
     else if (i == LIST_KEYS)
         keys_off();
     else
@@ -448,7 +473,7 @@ void recycle_on(void)
         return;
     recycle.off = false;
     unwrap(ip.list_type, dealloc_list, wrap_list);
-    unwrap(ip.dict_type, dealloc_dict, wrap_dict);
+    unwrap(ip.dict_type, dealloc_dict, ip.minor >= 12 ? wrap_dict_312 : wrap_dict);
     unwrap(ip.context_type, dealloc_context, wrap_context);
     unwrap(ip.slice_type, dealloc_slice, wrap_slice);
     unwrap(ip.value_type, dealloc_value, wrap_value);
