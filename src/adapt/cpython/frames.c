@@ -22,6 +22,8 @@ __thread void *frames_my_state __attribute__((tls_model("initial-exec")));
 enum { LINE_CACHE_BITS = 12, LINE_CACHE_ENTRIES = 1 << LINE_CACHE_BITS };
 enum { FIRST_ENTRIES = 4096 / sizeof(struct frame_entry), BUCKETS = 256 };
 
+static const struct py_layout row_311 = LAYOUT_311;
+
 /* The stacks of all thread states, by address; and those without one, for reuse. */
 static struct frame_stack *buckets[BUCKETS];
 static struct frame_stack *unused;
@@ -94,14 +96,12 @@ static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *fram
                       line_cache[slot].line);
 }
 
-static uint32_t node_of(const struct py_layout *l, uint32_t parent, void *frame,
-                        uintptr_t ip)
+static HG_NOINLINE uint32_t node_missed(const struct py_layout *l, uint32_t parent,
+                                        void *frame, uintptr_t ip)
 {
-    struct node_cache_entry *set = node_cache_set(parent, ip);
+    const struct node_cache_entry *set = node_cache_set(parent, ip);
     uint32_t node;
 
-    if (set[0].ip == ip && set[0].parent == parent)
-        return set[0].node;
     if (set[1].ip == ip && set[1].parent == parent)
         node = set[1].node;
     else if (codes_before_start(l, word_at(frame, l->frame_code), ip))
@@ -111,6 +111,16 @@ static uint32_t node_of(const struct py_layout *l, uint32_t parent, void *frame,
         node = name_node(l, parent, frame, ip);
     remember_node(parent, ip, node);
     return node;
+}
+
+HG_ALWAYS_INLINE uint32_t node_of(const struct py_layout *l, uint32_t parent,
+                                  void *frame, uintptr_t ip)
+{
+    const struct node_cache_entry *set = node_cache_set(parent, ip);
+
+    if (HG_LIKELY(set[0].ip == ip && set[0].parent == parent))
+        return set[0].node;
+    return node_missed(l, parent, frame, ip);
 }
 
 /* By line, an unstarted frame's node is its caller's, which the instruction alone
@@ -281,7 +291,7 @@ static bool more_walked(uint32_t need)
 /* ------------------------------------------------------------ joining the stacks
  */
 
-void frames_mark(const struct py_layout *l, void *frame)
+HG_ALWAYS_INLINE void mark(const struct py_layout *l, void *frame)
 {
     char *at = frame;
 
@@ -298,7 +308,12 @@ void frames_mark(const struct py_layout *l, void *frame)
     }
 }
 
-static void *caller(const struct py_layout *l, void *frame)
+void frames_mark(const struct py_layout *l, void *frame)
+{
+    mark(l, frame);
+}
+
+HG_ALWAYS_INLINE void *caller(const struct py_layout *l, void *frame)
 {
     do
         frame = frame_previous(l, frame);
@@ -324,8 +339,8 @@ static uint32_t parent_node(const struct frame_stack *stack, uint32_t index)
 
 /* Bring the remembered instruction of a frame up to date.  If it has moved on,
    whatever it had called has returned. */
-static void refresh(const struct py_layout *l, struct frame_stack *stack,
-                    uint32_t index)
+HG_ALWAYS_INLINE void refresh(const struct py_layout *l, struct frame_stack *stack,
+                              uint32_t index)
 {
     struct frame_entry *entry = &stack->entries[index];
     uintptr_t ip = frame_ip(l, entry->frame);
@@ -370,8 +385,8 @@ static bool same_callers(const struct py_layout *l, const struct frame_stack *st
            entry->ip == frame_ip(l, below);
 }
 
-static void put_entry(const struct py_layout *l, struct frame_stack *stack,
-                      uint32_t index, void *frame)
+HG_ALWAYS_INLINE void put_entry(const struct py_layout *l, struct frame_stack *stack,
+                                uint32_t index, void *frame)
 {
     uintptr_t ip = frame_ip(l, frame);
 
@@ -379,14 +394,15 @@ static void put_entry(const struct py_layout *l, struct frame_stack *stack,
         .frame = frame,
         .ip = ip,
         .node = node_of(l, parent_node(stack, index), frame, ip)};
-    frames_mark(l, frame);
+    mark(l, frame);
 }
 
 /*
  * What mostly happens between two allocations: a remembered frame near the top has
  * called a function, or a function has returned to one.  False: neither.
  */
-static bool step(const struct py_layout *l, struct frame_stack *stack, void *frame)
+HG_ALWAYS_INLINE bool step(const struct py_layout *l, struct frame_stack *stack,
+                           void *frame)
 {
     bool returned = frame_is_marked(l, frame);
     void *joint = returned ? frame : caller(l, frame);
@@ -436,7 +452,7 @@ static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack,
     while (above > 0 && kept < stack->depth &&
            stack->entries[kept].frame == walked.frames[above - 1] &&
            stack->entries[kept].ip == frame_ip(l, walked.frames[above - 1])) {
-        frames_mark(l, walked.frames[above - 1]);
+        mark(l, walked.frames[above - 1]);
         kept++;
         above--;
     }
@@ -463,14 +479,16 @@ uint32_t frames_slow(void *state, void *frame)
 {
     const struct py_layout *l = python.layout;
 
-    if (book.nodes == NULL && !session_awake())
+    if (HG_UNLIKELY(book.nodes == NULL) && !session_awake())
         return LEDGER_NO_NODE;
-    observer_slow_path();
-    if (book.nodes == NULL) /* the interpreter finalizes */
-        return LEDGER_NO_NODE;
-    if (observer_is_proving())
-        return threads_node_unlocked();
-    if (state == NULL)
+    if (HG_UNLIKELY(observer_attention)) {
+        observer_attend();
+        if (book.nodes == NULL) /* the interpreter finalizes */
+            return LEDGER_NO_NODE;
+        if (observer_is_proving())
+            return threads_node_unlocked();
+    }
+    if (HG_UNLIKELY(state == NULL))
         return threads_node_unlocked();
     struct frame_stack *stack = book.stack;
     if (book.state_key == book_key(state) && book.top_key != 0 &&
@@ -501,7 +519,9 @@ uint32_t frames_slow(void *state, void *frame)
         refresh(l, stack, stack->depth - 1);
         return set_top(stack);
     }
-    if (step(l, stack, frame))
+    /* The usual cases, with the row as a constant. */
+    if (l->minor == row_311.minor ? step(&row_311, stack, frame)
+                                  : step(l, stack, frame))
         return set_top(stack);
     if (same_callers(l, stack, frame)) {
         refresh(l, stack, stack->depth - 1);

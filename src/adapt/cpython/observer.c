@@ -55,6 +55,7 @@ static void prove(void)
     enum proof proof = PROOF_NONE;
 
     stage = PROVING;
+    observer_attention = true;
     frames_force_slow();
     if (python.layout != NULL && hooks_sighted())
         proof = proof_run(python.layout);
@@ -64,6 +65,7 @@ static void prove(void)
         hooks_blind();
     session_note_stacks(how[proof]);
     stage = SET_UP;
+    observer_attention = false;
 }
 
 /* Between two instructions of the main thread, soon after the interpreter is up.

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-/* Something is waiting for observer_attend(). */
-extern bool observer_attention;
+/* Something is waiting for observer_attend(), or our own proof is running. */
+extern bool observer_attention HG_HIDDEN;
 
 void observer_attend(void) HG_COLD;
 
