@@ -60,10 +60,13 @@ bool recycle_freed(const void *block);
  *     bytes - 1 >= recycle_quiet_bytes
  *
  * which is SMALL_MAX when nothing is to be told, less when tables are, and 0 until
- * the next call after one was asked for.  While it is 0, the hook of PyObject_Free
- * calls recycle_asked(1).  Both may be left out: then one table in so many is
- * charged to the line that had it before.  recycle_asked() may call
- * PyObject_Malloc.
+ * the next call after one was asked for.  recycle_asked() may call PyObject_Malloc.
+ * Without it, the next small dict is charged to the line that made the one that
+ * grew.
+ *
+ * While it is 0, the hook of PyObject_Free may call recycle_asked(1).  That is for
+ * the rare dict that was made before, and gets its first key just now: without it,
+ * its table is one that was charged to the line of another such dict.
  */
 extern size_t recycle_quiet_bytes HG_HIDDEN;
 
