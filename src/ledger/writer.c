@@ -187,8 +187,9 @@ hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
         return HG_EIO;
     ledger->device = file.st_dev;
     ledger->inode = file.st_ino;
-    /* What lay there before must read as zeros. */
-    if (ftruncate(fd, 0) != 0)
+    /* What lay there before must read as zeros, but for the header, which says until
+       the last moment that the ledger waits: a reader may be there, or SIGKILL. */
+    if (ftruncate(fd, LEDGER_HEADER_BYTES) != 0)
         return HG_EIO;
     hg_status status = map_file(ledger, fd, inherited, sections);
     if (status != HG_OK)
@@ -197,16 +198,18 @@ hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
         goto full;
 
     struct ledger_header *header = (struct ledger_header *)ledger->base;
-    memset(header, 0, sizeof *header);
-    memcpy(header->magic, LEDGER_MAGIC, sizeof header->magic);
-    header->version = LEDGER_VERSION;
-    header->header_bytes = LEDGER_HEADER_BYTES;
-    header->file_bytes = ledger->bytes;
-    header->state = LEDGER_WAITING;
-    header->exit_status = -1;
-    header->epoch = 1; /* no counter was ever saved in it */
-    header->mapped_bytes = LEDGER_HEADER_BYTES;
-    memcpy(header->section, sections, sizeof sections);
+    struct ledger_header fresh = {
+        .magic = LEDGER_MAGIC,
+        .version = LEDGER_VERSION,
+        .header_bytes = LEDGER_HEADER_BYTES,
+        .file_bytes = ledger->bytes,
+        .state = LEDGER_WAITING,
+        .exit_status = -1,
+        .epoch = 1, /* no counter was ever saved in it */
+        .mapped_bytes = LEDGER_HEADER_BYTES,
+    };
+    memcpy(fresh.section, sections, sizeof sections);
+    *header = fresh;
     ledger->header = header;
     ledger->nodes = ledger_at(ledger, LEDGER_NODES);
 
