@@ -160,7 +160,16 @@ static void take_off_inherited(const struct ledger_copy *copy,
         }
         measure_add(&accounts->sum, node);
     }
-    take_off(&accounts->domain[LEDGER_OBJ], accounts->inherited);
+    struct amount objects = accounts->inherited;
+    for (int d = 0; d < LEDGER_DOMAINS; d++) {
+        struct amount part = {copy->header.domain_inherited[d].bytes,
+                              copy->header.domain_inherited[d].blocks};
+        if (d == LEDGER_OBJ)
+            continue;
+        take_off(&accounts->domain[d], part);
+        objects = less_amount(objects, part);
+    }
+    take_off(&accounts->domain[LEDGER_OBJ], objects);
 }
 
 hg_status accounts_work_out(const struct ledger_copy *copy,

@@ -242,6 +242,9 @@ struct ledger_header {
     struct ledger_counters domain[LEDGER_DOMAINS];
 
     struct ledger_section section[LEDGER_SECTIONS];
+
+    /* Of a forked child: what of INHERITED was in these domains; OBJ has the rest. */
+    struct ledger_inherited domain_inherited[LEDGER_DOMAINS];
 };
 
 /* Also right for a program that was killed between passing its peak and saying so,

@@ -157,7 +157,16 @@ HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain,
  */
 void book_away(uint32_t node, bool freed, size_t bytes);
 
-/* Take over what other threads did without the lock; the caller holds it. */
+/* Whether there is something to be taken over. */
+static inline bool book_has_away(void)
+{
+    return book.header != NULL && book.header->section[LEDGER_AWAY].used != 0;
+}
+
+/*
+ * Take over what other threads did without the lock; the caller holds it.  To be done
+ * before a block is freed that one of them may have allocated: RAW, that is.
+ */
 void book_take_over(void);
 
 /* About fork(): the table's lock must not be held by a thread that is gone. */

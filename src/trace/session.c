@@ -196,6 +196,9 @@ static void count_inherited(struct ledger *ledger,
         header->domain[d].allocated_bytes = of->allocated_bytes - of->freed_bytes;
         header->domain[d].allocated_blocks =
             of->allocated_blocks - of->freed_blocks;
+        header->domain_inherited[d] =
+            (struct ledger_inherited){header->domain[d].allocated_bytes,
+                                      header->domain[d].allocated_blocks};
     }
     ledger_publish(ledger, LEDGER_INHERITED, known);
     header->forked = 1;

@@ -237,6 +237,7 @@ static bool switch_state(const struct py_layout *l, void *state)
     uint32_t base = threads_node();
 
     frames_my_state = state;
+    book_take_over();
     if (stack == NULL)
         stack = new_stack(state);
     if (stack == NULL)

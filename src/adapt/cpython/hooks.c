@@ -130,6 +130,8 @@ static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
         return;
     if (book.nodes == NULL && !away)
         session_awake();
+    if (domain == PY_RAW && !away && book_has_away())
+        book_take_over();
     if (!heap_find(block, &place)) {
         if (domain != PY_OBJ || !observer_foreign_block(block))
             before[domain].free(before[domain].context, block);
@@ -211,6 +213,8 @@ static struct owner traced_owner(enum py_domain domain)
             book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
         return (struct owner){.node = node, .away = true};
     }
+    if (domain == PY_RAW && book_has_away())
+        book_take_over();
     return (struct owner){.node = frames_node()};
 }
 
@@ -298,7 +302,8 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
     /* NULL is in no pool. */
     struct pool *pool = heap_fast_pool(block, &offset);
     if (HG_UNLIKELY(pool == NULL || book.nodes == NULL) ||
-        (domain == PY_RAW && !frames_lock_is_mine_fast(l, current_state(l)))) {
+        (domain == PY_RAW &&
+         (book_has_away() || !frames_lock_is_mine_fast(l, current_state(l))))) {
         traced_free_slow(domain, block);
         return;
     }
