@@ -243,7 +243,8 @@ struct ledger_header {
 
     struct ledger_section section[LEDGER_SECTIONS];
 
-    /* Of a forked child: what of INHERITED was in these domains; OBJ has the rest. */
+    /* Of a forked child: what of INHERITED was in these domains; OBJ has the rest.
+     */
     struct ledger_inherited domain_inherited[LEDGER_DOMAINS];
 };
 

@@ -194,17 +194,10 @@ hg_status tree_copy(struct tree *tree, struct ledger *to)
      */
     uint64_t nodes = LEDGER_FIRST_THREAD + (uint64_t)tree->nodes.count;
     uint64_t codes = 1 + (uint64_t)tree->codes.count;
-    uint64_t strings = 0;
+    /* Texts are complete as far as they are published, and the header names some.
+     */
+    uint64_t strings = ledger_used(from, LEDGER_STRINGS);
 
-    for (uint32_t id = 1; id < codes; id++) {
-        const struct ledger_code *code = code_at(tree, id);
-        uint64_t end = (uint64_t)code->function.offset + code->function.bytes;
-        if (end > strings)
-            strings = end;
-        end = (uint64_t)code->file.offset + code->file.bytes;
-        if (end > strings)
-            strings = end;
-    }
     if (!ledger_reserve(to, LEDGER_NODES, nodes) ||
         !ledger_reserve(to, LEDGER_CODES, codes) ||
         !ledger_reserve(to, LEDGER_STRINGS, strings))

@@ -164,8 +164,8 @@ static inline bool book_has_away(void)
 }
 
 /*
- * Take over what other threads did without the lock; the caller holds it.  To be done
- * before a block is freed that one of them may have allocated: RAW, that is.
+ * Take over what other threads did without the lock; the caller holds it.  To be
+ * done before a block is freed that one of them may have allocated: RAW, that is.
  */
 void book_take_over(void);
 

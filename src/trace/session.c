@@ -87,11 +87,8 @@ static struct ledger_text put_file(struct ledger *ledger, const char *path)
 }
 
 /* Who we are, for all readers. */
-static void introduce(struct ledger *ledger)
+static void introduce(struct ledger_header *header)
 {
-    struct ledger_header *header = ledger->header;
-    ssize_t n;
-
     header->pid = getpid();
     header->parent_pid = getppid();
     header->session_pid = session.config.started;
@@ -100,12 +97,19 @@ static void introduce(struct ledger *ledger)
     header->start_realtime_ns = clock_ns(CLOCK_REALTIME);
     header->mode = session.config.mode;
     process_boot_id(header->boot_id);
+    ledger_set_state(header, LEDGER_RUNNING);
+}
+
+static void introduce_program(struct ledger *ledger)
+{
+    struct ledger_header *header = ledger->header;
+    ssize_t n;
+
     header->command = put_file(ledger, "/proc/self/cmdline");
     if (getcwd(scratch, sizeof scratch) != NULL)
         header->folder = ledger_put_text(ledger, scratch, strlen(scratch));
     n = readlink("/proc/self/exe", scratch, sizeof scratch);
     header->program = ledger_put_text(ledger, scratch, n > 0 ? (size_t)n : 0);
-    ledger_set_state(header, LEDGER_RUNNING);
 }
 
 /* From here on the fast paths find their way. */
@@ -137,8 +141,10 @@ hg_status session_start(void)
         return HG_EIO;
     }
     hg_status status = ledger_init(&session.ledger, fd, path, 0);
-    if (status == HG_OK)
-        introduce(&session.ledger);
+    if (status == HG_OK) {
+        introduce_program(&session.ledger);
+        introduce(session.ledger.header);
+    }
     close(fd); /* not earlier: now all can see whose it is */
     if (status == HG_OK)
         status = tree_init(&session.tree, &session.ledger);
@@ -196,9 +202,8 @@ static void count_inherited(struct ledger *ledger,
         header->domain[d].allocated_bytes = of->allocated_bytes - of->freed_bytes;
         header->domain[d].allocated_blocks =
             of->allocated_blocks - of->freed_blocks;
-        header->domain_inherited[d] =
-            (struct ledger_inherited){header->domain[d].allocated_bytes,
-                                      header->domain[d].allocated_blocks};
+        header->domain_inherited[d] = (struct ledger_inherited){
+            header->domain[d].allocated_bytes, header->domain[d].allocated_blocks};
     }
     ledger_publish(ledger, LEDGER_INHERITED, known);
     header->forked = 1;
@@ -216,6 +221,8 @@ static hg_status make_childs_ledger(struct ledger *child)
     if (fd < 0)
         return HG_EIO;
     hg_status status = ledger_init(child, fd, path, nodes);
+    if (status == HG_OK)
+        introduce(child->header);
     close(fd);
     if (status != HG_OK)
         return status;
@@ -229,9 +236,12 @@ static hg_status make_childs_ledger(struct ledger *child)
     memcpy(ledger_at(child, LEDGER_THREADS), ledger_at(parents, LEDGER_THREADS),
            threads * sizeof(struct ledger_thread));
     ledger_publish(child, LEDGER_THREADS, threads);
-    introduce(child);
     struct ledger_header *header = child->header;
-    header->python = from->python; /* its text was copied with the others */
+    /* The same program still, and its texts were copied with the others. */
+    header->command = from->command;
+    header->folder = from->folder;
+    header->program = from->program;
+    header->python = from->python;
     header->recycled = from->recycled;
     header->recycled_how = from->recycled_how;
     header->stacks_how = from->stacks_how;

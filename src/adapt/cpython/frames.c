@@ -386,8 +386,9 @@ static bool same_callers(const struct py_layout *l, const struct frame_stack *st
            entry->ip == frame_ip(l, below);
 }
 
-HG_ALWAYS_INLINE void put_entry(const struct py_layout *l, struct frame_stack *stack,
-                                uint32_t index, void *frame)
+HG_ALWAYS_INLINE void put_entry(const struct py_layout *l,
+                                struct frame_stack *stack, uint32_t index,
+                                void *frame)
 {
     uintptr_t ip = frame_ip(l, frame);
 
