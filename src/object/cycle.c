@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cycle.c - a full collection in slices, while the program runs between them.
+ *
+ * References between tracked objects are counted page by page; whoever has more
+ * references than were counted is a root; what roots reach is marked.  All that
+ * with the program changing the graph at will and without any barrier: so what
+ * stays unmarked is only a set of candidates.
+ *
+ *   Complete: garbage cannot change.  What was garbage when the cycle began is
+ * still there with the same references, nobody but garbage refers to it, all of
+ * these were counted, and so it is never a root, nor reached from one.  This is why
+ * younger generations are not collected meanwhile.
+ *
+ *   Sound: candidates are split into connected components, and on each batch of
+ * whole components the exact rule of subset.c decides.
+ *
+ * Marking goes by page: a page that gets a mark waits in a queue, and is scanned
+ * for all marks that have gathered when its turn comes, in the order of addresses.
+ *
+ * Objects born meanwhile have both bits and are no candidates.
+ */
+#include "object/world.h"
+
+#include <string.h>
+
+enum {
+    LIVE_TRACKED = IS_LIVE | IS_TRACKED,
+    SLOTS_BETWEEN = 256, /* two looks at the clock */
+    PAGES_BETWEEN = 8,
+    PICKED_BETWEEN = 512,
+    BATCH = 1024 /* objects, or one component */
+};
+
+static inline bool late(uint64_t until_ns)
+{
+    return until_ns != UINT64_MAX && world_now_ns() >= until_ns;
+}
+
+/* The page at `seq` if it has tracked objects. */
+static struct page *page_to_scan(hg_world *w, uint32_t seq)
+{
+    uint32_t id = w->order[seq];
+    if (id == NO_PAGE)
+        return NULL;
+    struct page *page = page_at(w, id);
+    return page->kind == PAGE_OTHERS ? page : NULL;
+}
+
+static inline bool bit_of(const uint64_t *bits, uint32_t slot)
+{
+    return bits[slot / 64] >> slot % 64 & 1;
+}
+
+static inline void queue_push(struct cycle *cycle, struct page *page)
+{
+    page->queued = true;
+    cycle->queue[cycle->queue_tail++ & cycle->queue_mask] = page->seq;
+}
+
+static void edge_count(void *target, void *arg)
+{
+    struct page *page = target == NULL ? NULL : page_of(arg, target);
+    if (HG_LIKELY(page != NULL))
+        page->count[slot_of(page, target)]++;
+}
+
+/* Leaves have all bits set already, and so cost no branch of their own. */
+static void edge_see(void *target, void *arg)
+{
+    hg_world *w = arg;
+    struct page *page = target == NULL ? NULL : page_of(w, target);
+    if (HG_UNLIKELY(page == NULL))
+        return;
+    uint32_t slot = slot_of(page, target);
+    uint64_t *word = &page->seen[slot / 64];
+    uint64_t bit = 1ull << slot % 64;
+    if (*word & bit)
+        return;
+    *word |= bit;
+    if (!page->queued)
+        queue_push(&w->cycle, page);
+}
+
+void cycle_begin(hg_world *w)
+{
+    w->cycle.picked.count = 0;
+    w->cycle.phase = CYCLE_FLUSH;
+}
+
+static bool queue_reach(struct cycle *cycle, uint32_t pages)
+{
+    uint32_t room = 64;
+    while (room < pages)
+        room *= 2;
+    cycle->queue_head = cycle->queue_tail = 0;
+    if (cycle->queue != NULL && cycle->queue_mask + 1 >= room)
+        return true;
+    memory_give(cycle->queue);
+    cycle->queue = memory_take(room * sizeof *cycle->queue);
+    cycle->queue_mask = room - 1;
+    return cycle->queue != NULL;
+}
+
+static void cycle_forget(struct cycle *cycle)
+{
+    memory_give(cycle->parent);
+    memory_give(cycle->start);
+    memory_give(cycle->sorted);
+    cycle->parent = cycle->start = cycle->sorted = NULL;
+    cycle->phase = CYCLE_NONE;
+}
+
+void cycle_end(hg_world *w)
+{
+    struct cycle *cycle = &w->cycle;
+    cycle_forget(cycle);
+    w->cycle_runs = false;
+    if (!w->keep_pages)
+        return;
+    w->keep_pages = false;
+    for (uint32_t seq = 0; seq < w->order_count; seq++) {
+        if (w->order[seq] == NO_PAGE)
+            continue;
+        struct page *page = page_at(w, w->order[seq]);
+        page->queued = false;
+        if (page->live == 0)
+            page_empty(w, w->order[seq]);
+    }
+}
+
+/* Each phase returns 1 when it has come to its end, 0 when time has; -1: no memory.
+ */
+
+static int phase_flush(hg_world *w, uint64_t until_ns)
+{
+    dispose_some(w, until_ns, 1);
+    if (w->dead != 0)
+        return 0;
+    if (!queue_reach(&w->cycle, w->order_count))
+        return -1;
+    w->cycle_runs = true;
+    w->keep_pages = true;
+    w->cycle.pages = w->order_count;
+    return 1;
+}
+
+static int phase_init(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->at < c->pages;) {
+        struct page *page = page_to_scan(w, c->at++);
+        if (page != NULL) {
+            size_t words = (page->slots + 63) / 64;
+            memset(page->seen, 0, words * 8);
+            memset(page->done, 0, words * 8);
+            memset(page->count, 0, page->slots * sizeof *page->count);
+            page->queued = false;
+        }
+        if (c->at % PAGES_BETWEEN == 0 && late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static int phase_count(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->at < c->pages; c->at++, c->slot = 0) {
+        struct page *page = page_to_scan(w, c->at);
+        while (page != NULL && c->slot < page->carved) {
+            uint32_t end = c->slot + SLOTS_BETWEEN;
+            if (end > page->carved)
+                end = page->carved;
+            for (; c->slot < end; c->slot++) {
+                if ((page->state[c->slot] & LIVE_TRACKED) == LIVE_TRACKED &&
+                    !bit_of(page->done, c->slot)) {
+                    w->now.examined++;
+                    edges_each(object_at(page, c->slot), edge_count, w);
+                }
+            }
+            if (late(until_ns))
+                return 0;
+        }
+    }
+    return 1;
+}
+
+static HG_NOINLINE void page_scan(hg_world *w, struct page *page)
+{
+    uint32_t words = (page->carved + 63) / 64;
+    for (uint32_t i = 0; i < words; i++) {
+        uint64_t fresh;
+        while ((fresh = page->seen[i] & ~page->done[i]) != 0) {
+            page->done[i] |= fresh;
+            for (; fresh != 0; fresh &= fresh - 1) {
+                uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(fresh);
+                if ((page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED)
+                    edges_each(object_at(page, slot), edge_see, w);
+            }
+        }
+    }
+    page->queued = false;
+    for (uint32_t i = 0; i < words; i++) {
+        if (page->seen[i] & ~page->done[i]) {
+            queue_push(&w->cycle, page);
+            return;
+        }
+    }
+}
+
+static int phase_roots(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->at < c->pages;) {
+        struct page *page = page_to_scan(w, c->at++);
+        if (page == NULL)
+            continue;
+        for (uint32_t slot = 0; slot < page->carved; slot++) {
+            if ((page->state[slot] & LIVE_TRACKED) != LIVE_TRACKED)
+                continue;
+            uint32_t count = object_at(page, slot)->count;
+            if ((uint16_t)count != page->count[slot] || count & COUNT_IMMORTAL)
+                page->seen[slot / 64] |= 1ull << slot % 64;
+        }
+        /* While it is in the cache.  If it waits in the queue, so it does twice;
+           then there is nothing to do the second time. */
+        if (!page->queued)
+            page_scan(w, page);
+        if (late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static int phase_drain(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->queue_head != c->queue_tail;) {
+        uint32_t seq = c->queue[c->queue_head++ & c->queue_mask];
+        page_scan(w, page_at(w, w->order[seq]));
+        if (late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static int phase_pick(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->at < c->pages;) {
+        struct page *page = page_to_scan(w, c->at);
+        uint32_t words = page == NULL ? 0 : (page->carved + 63) / 64;
+        if (page != NULL && !set_reach(&c->picked, c->picked.count + page->carved))
+            return -1;
+        for (uint32_t i = 0; i < words; i++) {
+            if (page->seen[i] == UINT64_MAX)
+                continue;
+            for (uint32_t slot = i * 64; slot < i * 64 + 64; slot++) {
+                if (slot >= page->carved)
+                    break;
+                if ((page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED &&
+                    !bit_of(page->seen, slot))
+                    c->picked.object[c->picked.count++] = object_at(page, slot);
+            }
+        }
+        c->at++;
+        if (c->at % PAGES_BETWEEN == 0 && late(until_ns))
+            return 0;
+    }
+    struct cycle *c = &w->cycle;
+    w->now.candidates = c->picked.count;
+    if (c->picked.count == 0)
+        return 1;
+    if (c->picked.count >= UINT32_MAX)
+        return -1;
+    size_t bytes = (c->picked.count + 1) * sizeof(uint32_t);
+    c->parent = memory_take(bytes);
+    c->start = memory_take(bytes);
+    c->sorted = memory_take(bytes);
+    return c->parent != NULL && c->start != NULL && c->sorted != NULL ? 1 : -1;
+}
+
+static int phase_number(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->index < c->picked.count;) {
+        hg_object *object = c->picked.object[c->index];
+        struct page *page = page_of(w, object);
+        if (!page_exact(page))
+            return -1;
+        page->exact[slot_of(page, object)] = (uint32_t)c->index;
+        c->parent[c->index] = (uint32_t)c->index;
+        c->index++;
+        if (c->index % PICKED_BETWEEN == 0 && late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static uint32_t component_of(uint32_t *parent, uint32_t i)
+{
+    while (parent[i] != i)
+        i = parent[i] = parent[parent[i]];
+    return i;
+}
+
+static void edge_unite(void *target, void *arg)
+{
+    hg_world *w = arg;
+    struct cycle *c = &w->cycle;
+    struct page *page = target == NULL ? NULL : page_of(w, target);
+    if (page == NULL || page->exact == NULL)
+        return;
+    uint32_t number = page->exact[slot_of(page, target)];
+    if (number >= c->picked.count || c->picked.object[number] != target)
+        return; /* no candidate: a number of old */
+    uint32_t a = component_of(c->parent, (uint32_t)c->index);
+    uint32_t b = component_of(c->parent, number);
+    if (a < b)
+        c->parent[b] = a;
+    else
+        c->parent[a] = b;
+}
+
+static int phase_unite(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->index < c->picked.count;) {
+        hg_object *object = c->picked.object[c->index];
+        if ((*state_of(w, object) & LIVE_TRACKED) == LIVE_TRACKED)
+            edges_each(object, edge_unite, w);
+        c->index++;
+        if (c->index % PICKED_BETWEEN == 0 && late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+/* A counting sort by component, in slices. */
+static int phase_sizes(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->index < c->picked.count;) {
+        uint32_t i = (uint32_t)c->index++;
+        c->parent[i] = component_of(c->parent, i);
+        c->start[c->parent[i] + 1]++;
+        if (c->index % PICKED_BETWEEN == 0 && late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static int phase_starts(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->index < c->picked.count;) {
+        c->start[c->index + 1] += c->start[c->index];
+        c->index++;
+        if (c->index % PICKED_BETWEEN == 0 && late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static int phase_sort(hg_world *w, uint64_t until_ns)
+{
+    for (struct cycle *c = &w->cycle; c->index < c->picked.count;) {
+        uint32_t i = (uint32_t)c->index++;
+        c->sorted[c->start[c->parent[i]]++] = i;
+        if (c->index % PICKED_BETWEEN == 0 && late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static int phase_batch(hg_world *w, uint64_t until_ns)
+{
+    struct cycle *c = &w->cycle;
+    while (c->index < c->picked.count) {
+        uint32_t component = c->parent[c->sorted[c->index]];
+        c->batch.count = 0;
+        while (c->index < c->picked.count) {
+            uint32_t i = c->sorted[c->index];
+            if (c->parent[i] != component) {
+                if (c->batch.count >= BATCH)
+                    break;
+                component = c->parent[i];
+            }
+            if (!set_reach(&c->batch, c->batch.count + 1))
+                return -1;
+            c->batch.object[c->batch.count++] = c->picked.object[i];
+            c->index++;
+        }
+        if (!set_reduce(w, &c->batch, 0, NULL))
+            return -1;
+        w->now.unreachable += c->batch.count;
+        if (!set_free(w, &c->batch))
+            return -1;
+        w->now.freed += c->batch.count;
+        if (late(until_ns))
+            return 0;
+    }
+    return 1;
+}
+
+static int phase_run(hg_world *w, uint64_t until_ns)
+{
+    switch (w->cycle.phase) {
+    case CYCLE_FLUSH:
+        return phase_flush(w, until_ns);
+    case CYCLE_INIT:
+        return phase_init(w, until_ns);
+    case CYCLE_COUNT:
+        return phase_count(w, until_ns);
+    case CYCLE_ROOTS:
+        return phase_roots(w, until_ns);
+    case CYCLE_DRAIN:
+        return phase_drain(w, until_ns);
+    case CYCLE_PICK:
+        return phase_pick(w, until_ns);
+    case CYCLE_NUMBER:
+        return phase_number(w, until_ns);
+    case CYCLE_UNITE:
+        return phase_unite(w, until_ns);
+    case CYCLE_SIZES:
+        return phase_sizes(w, until_ns);
+    case CYCLE_STARTS:
+        return phase_starts(w, until_ns);
+    case CYCLE_SORT:
+        return phase_sort(w, until_ns);
+    case CYCLE_BATCH:
+    case CYCLE_NONE:
+        break;
+    }
+    return phase_batch(w, until_ns);
+}
+
+hg_status cycle_step(hg_world *w, uint64_t until_ns)
+{
+    struct cycle *c = &w->cycle;
+    HG_ASSERT(c->phase != CYCLE_NONE);
+    for (;;) {
+        int done = phase_run(w, until_ns);
+        if (done < 0) {
+            cycle_end(w);
+            return HG_ENOMEM;
+        }
+        if (done == 0)
+            return HG_EBUSY;
+        if (c->phase == CYCLE_BATCH) {
+            cycle_end(w);
+            return HG_OK;
+        }
+        c->phase++;
+        c->at = c->slot = 0;
+        c->index = 0;
+        if (late(until_ns))
+            return HG_EBUSY;
+    }
+}

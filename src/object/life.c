@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * life.c - worlds, and an object's way from hg_new() to its end.
+ *
+ * An object whose count reaches 0 goes into the queue of the dead, a list that runs
+ * through the counts of its members: bit 31 and a page and slot number.  So a chain
+ * of a million objects needs neither stack nor memory to go, and stray retains and
+ * releases of a dead object see an immortal one.  Whoever pushed the first works
+ * the queue off, for as long as the policy allows; the rest waits for allocations,
+ * each of which frees more than it takes.
+ */
+#include "object/world.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { CLOCK_EVERY = 64 }; /* objects disposed of between two looks at the clock */
+
+uint64_t world_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+hg_world *hg_world_new(void)
+{
+    hg_world *w = memory_take(sizeof *w);
+    if (w == NULL)
+        return NULL;
+    memset(w->ones, 0xFF, sizeof w->ones);
+    memset(w->current, 0xFF, sizeof w->current);
+    memset(w->roomy, 0xFF, sizeof w->roomy);
+    world_start(w);
+    return w;
+}
+
+/* The live ones only: what was disposed of has given its own back. */
+static void dispose_left(hg_world *w)
+{
+    for (uint32_t seq = 0; seq < w->order_count; seq++) {
+        if (w->order[seq] == NO_PAGE)
+            continue;
+        struct page *page = page_at(w, w->order[seq]);
+        for (uint32_t slot = 0; slot < page->carved; slot++) {
+            hg_object *object = object_at(page, slot);
+            if (page->state[slot] != 0 && object->type->dispose != NULL)
+                object->type->dispose(object);
+        }
+    }
+}
+
+void hg_world_free(hg_world *w)
+{
+    if (w == NULL)
+        return;
+    HG_VERIFY(!w->disposing && !w->collecting, "world freed in a callback", w);
+    hg_flush(w, 0);
+    world_last_collection(w);
+    dispose_left(w);
+    weak_close(w);
+    world_end(w);
+    pages_free(w);
+    memory_give(w);
+}
+
+/* ---- birth ---- */
+
+static inline unsigned class_of(size_t bytes, size_t *slot_bytes)
+{
+    if (HG_LIKELY(bytes <= OBJECT_SMALL)) {
+        if (bytes < OBJECT_MIN)
+            bytes = OBJECT_MIN;
+        unsigned class = (unsigned)((bytes + OBJECT_ALIGN - 1) / OBJECT_ALIGN) - 1;
+        *slot_bytes = (class + 1) * OBJECT_ALIGN;
+        return class;
+    }
+    unsigned doubling = 63u - (unsigned)__builtin_clzll(bytes - 1) - 10u;
+    size_t from = (size_t)OBJECT_SMALL << doubling;
+    size_t quarter = from / 4;
+    unsigned quarters = (unsigned)((bytes - from + quarter - 1) / quarter);
+    *slot_bytes = from + quarters * quarter;
+    return OBJECT_SMALL / OBJECT_ALIGN + doubling * 4 + quarters - 1;
+}
+
+/* A slot, whose contents are anything. */
+static inline hg_object *slot_take(struct page *page)
+{
+    hg_object *object = page->free;
+    if (object != NULL)
+        page->free = *free_link(object);
+    else if (page->carved < page->slots)
+        object = object_at(page, page->carved++);
+    return object;
+}
+
+static HG_NOINLINE hg_object *slot_take_slow(hg_world *w, bool leaf, unsigned class,
+                                             size_t bytes, uint32_t *id)
+{
+    if (bytes > OBJECT_MEDIUM) {
+        if (!page_add(w, leaf, 0, bytes, id))
+            return NULL;
+    } else {
+        if (!page_next(w, leaf, class, bytes))
+            return NULL;
+        *id = w->current[leaf][class];
+    }
+    return slot_take(page_at(w, *id));
+}
+
+static inline void *object_new(hg_world *w, const hg_type *type, size_t bytes,
+                               uint32_t length)
+{
+    if (HG_UNLIKELY(--w->countdown < 0))
+        world_tick(w);
+    bool leaf = type_is_leaf(type);
+    size_t slot_bytes = (bytes + OBJECT_ALIGN - 1) & -(size_t)OBJECT_ALIGN;
+    unsigned class = 0;
+    uint32_t id = NO_PAGE;
+    if (HG_LIKELY(bytes <= OBJECT_MEDIUM)) {
+        class = class_of(bytes, &slot_bytes);
+        id = w->current[leaf][class];
+    }
+    hg_object *object = NULL;
+    if (HG_LIKELY(id != NO_PAGE))
+        object = slot_take(&w->table[id]);
+    if (HG_UNLIKELY(object == NULL)) {
+        object = slot_take_slow(w, leaf, class, slot_bytes, &id);
+        if (object == NULL)
+            return NULL;
+    }
+    struct page *page = page_at(w, id);
+    object->count = 1;
+    object->length = length;
+    object->type = type;
+    memset(object + 1, 0, bytes - sizeof *object);
+    uint32_t slot = slot_of(page, object);
+    page->live++;
+    w->live++;
+    w->live_bytes += slot_bytes;
+    if (leaf) {
+        page->state[slot] = IS_LIVE;
+        return object;
+    }
+    page->state[slot] = IS_LIVE | IS_TRACKED | IS_YOUNG;
+    w->young_count++;
+    if (HG_UNLIKELY(!page->young)) {
+        page->young = true;
+        w->young[w->young_pages++] = id;
+    }
+    if (HG_UNLIKELY(w->cycle_runs)) {
+        /* Born black: a cycle looks only for what was dead when it began. */
+        page->seen[slot / 64] |= 1ull << slot % 64;
+        page->done[slot / 64] |= 1ull << slot % 64;
+    }
+    return object;
+}
+
+void *hg_new(hg_world *w, const hg_type *type)
+{
+    HG_VERIFY(type->size - sizeof(hg_object) <= UINT16_MAX - sizeof(hg_object),
+              "a type of an impossible size", type);
+    HG_VERIFY(!(type->flags & HG_ITEMS), "hg_new() of a type with items", type);
+    return object_new(w, type, type->size, 0);
+}
+
+void *hg_new_items(hg_world *w, const hg_type *type, uint32_t length)
+{
+    HG_VERIFY(type->size - sizeof(hg_object) <= UINT16_MAX - sizeof(hg_object),
+              "a type of an impossible size", type);
+    HG_VERIFY(type->flags & HG_ITEMS, "hg_new_items() of a type without", type);
+    HG_VERIFY(type->size % sizeof(void *) == 0, "items would not be aligned", type);
+    size_t bytes = type->size + (size_t)length * sizeof(void *);
+    if (bytes > UINT32_MAX - OBJECT_ALIGN)
+        return NULL;
+    return object_new(w, type, bytes, length);
+}
+
+/* ---- references ---- */
+
+void hg_odd_retain_(hg_object *object)
+{
+    HG_VERIFY(object->count != 0, "an object retained that is dead", object);
+}
+
+void hg_last_release_(hg_world *w, hg_object *object)
+{
+    if (object->count & COUNT_IMMORTAL)
+        return;
+    HG_VERIFY(object->count != 0,
+              "an object released more often than retained, or freed", object);
+    object->count = 0;
+    object_died(w, object);
+    if (!w->disposing) {
+        uint64_t until = w->policy.release_us == 0 ? UINT64_MAX : 0;
+        dispose_some(w, until, CLOCK_EVERY);
+        if (HG_UNLIKELY(w->dead != 0) && !w->collecting)
+            dispose_some(w, world_now_ns() + w->policy.release_us * 1000ull, 0);
+        if (HG_UNLIKELY(w->dead != 0) && w->countdown > TICK_DEAD)
+            w->countdown = TICK_DEAD;
+    }
+}
+
+void hg_set(hg_world *w, void *slot, void *value)
+{
+    void *old = *(void **)slot;
+    *(void **)slot = hg_retain(value);
+    hg_release(w, old);
+}
+
+void hg_move(hg_world *w, void *slot, void *value)
+{
+    void *old = *(void **)slot;
+    *(void **)slot = value;
+    hg_release(w, old);
+}
+
+void *hg_take(void *slot)
+{
+    void *value = *(void **)slot;
+    *(void **)slot = NULL;
+    return value;
+}
+
+void hg_immortal(void *object)
+{
+    ((hg_object *)object)->count = COUNT_IMMORTAL;
+}
+
+void hg_untrack(hg_world *w, void *object)
+{
+    *state_of(w, object) &= (uint8_t) ~(IS_TRACKED | IS_FROZEN);
+}
+
+void hg_track(hg_world *w, void *object)
+{
+    struct page *page = page_of(w, object);
+    HG_VERIFY(page != NULL, "not an object of this world", object);
+    if (page->kind == PAGE_OTHERS)
+        page->state[slot_of(page, object)] |= IS_TRACKED;
+}
+
+int hg_is_tracked(hg_world *w, const void *object)
+{
+    return (*state_of(w, object) & (IS_TRACKED | IS_FROZEN)) != 0;
+}
+
+int hg_is_finalized(hg_world *w, const void *object)
+{
+    return (*state_of(w, object) & IS_FINALIZED) != 0;
+}
+
+static void change_all(hg_world *w, uint8_t from, uint8_t to)
+{
+    for (uint32_t seq = 0; seq < w->order_count; seq++) {
+        if (w->order[seq] == NO_PAGE)
+            continue;
+        struct page *page = page_at(w, w->order[seq]);
+        for (uint32_t slot = 0; slot < page->carved; slot++) {
+            uint8_t *state = &page->state[slot];
+            if (!(*state & from))
+                continue;
+            if (*state & IS_YOUNG)
+                w->young_count--;
+            *state = (uint8_t)((*state & ~(from | IS_YOUNG | IS_MIDDLE)) | to);
+        }
+    }
+}
+
+void hg_freeze(hg_world *w)
+{
+    change_all(w, IS_TRACKED, IS_FROZEN);
+}
+
+void hg_unfreeze(hg_world *w)
+{
+    change_all(w, IS_FROZEN, IS_TRACKED);
+}
+
+/* ---- death ---- */
+
+void object_died(hg_world *w, hg_object *object)
+{
+    struct page *page = page_of(w, object);
+    HG_VERIFY(page != NULL, "not an object of this world", object);
+    uint32_t slot = slot_of(page, object);
+    HG_VERIFY(page->state[slot] & IS_LIVE, "an object that died before", object);
+    page->state[slot] = (uint8_t)((page->state[slot] & ~IS_LIVE) | IS_SET);
+    object->count = w->dead;
+    if (object->count == 0)
+        object->count = COUNT_IMMORTAL; /* the end of the list */
+    w->dead = COUNT_IMMORTAL | (page->seq + 1) << SLOT_BITS | slot;
+    w->dead_count++;
+}
+
+static void edge_drop(void *target, void *arg)
+{
+    hg_object *object = target;
+    if (object == NULL || object->count & COUNT_IMMORTAL)
+        return;
+    HG_VERIFY(object->count != 0,
+              "an object referred to more often than it was retained", object);
+    if (--object->count == 0)
+        object_died(arg, object);
+}
+
+void object_free(hg_world *w, hg_object *object)
+{
+    struct page *page = page_of(w, object);
+    uint32_t slot = slot_of(page, object);
+    if (page->state[slot] & IS_YOUNG)
+        w->young_count--;
+    page->state[slot] = 0;
+    object->count = 0;
+    *free_link(object) = page->free;
+    page->free = object;
+    w->live--;
+    w->live_bytes -= page->slot_bytes;
+    uint32_t id = w->order[page->seq];
+    if (--page->live == 0)
+        page_empty(w, id);
+    else if (!page->listed)
+        page_roomy(w, id);
+}
+
+/* True: it stays, for its finalizer has stored a reference to it. */
+bool object_finalize(hg_world *w, hg_object *object)
+{
+    *state_of(w, object) |= IS_FINALIZED;
+    uint32_t before = object->count;
+    object->type->finalize(w, object);
+    return object->count > before;
+}
+
+static void dispose_one(hg_world *w)
+{
+    uint32_t link = w->dead;
+    uint32_t seq = ((link & ~COUNT_IMMORTAL) >> SLOT_BITS) - 1;
+    struct page *page = page_at(w, w->order[seq]);
+    uint32_t slot = link & ((1u << SLOT_BITS) - 1);
+    hg_object *object = object_at(page, slot);
+    w->dead = object->count == COUNT_IMMORTAL ? 0 : object->count;
+    w->dead_count--;
+    uint8_t state = page->state[slot];
+    const hg_type *type = object->type;
+    if (HG_UNLIKELY(type->finalize != NULL && !(state & IS_FINALIZED))) {
+        /* Alive again, held by us, while its finalizer runs. */
+        page->state[slot] = (uint8_t)((state & ~IS_SET) | IS_LIVE);
+        object->count = 1;
+        bool stays = object_finalize(w, object);
+        HG_VERIFY(object->count != 0 && (*state_of(w, object) & IS_LIVE),
+                  "an object released by its own finalizer", object);
+        if (stays) {
+            if (!(object->count & COUNT_IMMORTAL))
+                object->count--;
+            return;
+        }
+        page = page_of(w, object);
+        state = page->state[slot];
+    }
+    /* Nobody can reach it: nor should a collection that a callback begins. */
+    page->state[slot] = (uint8_t)((state & ~(IS_LIVE | IS_TRACKED)) | IS_SET);
+    object->count = COUNT_IMMORTAL;
+    if (HG_UNLIKELY(state & HAS_WEAK)) {
+        weak_clear(w, object);
+        weak_call(w);
+    }
+    edges_each(object, edge_drop, w);
+    if (type->dispose != NULL)
+        type->dispose(object);
+    object_free(w, object);
+}
+
+void dispose_some(hg_world *w, uint64_t until_ns, size_t at_least)
+{
+    if (w->disposing)
+        return;
+    w->disposing = true;
+    for (size_t done = 0; w->dead != 0; done++) {
+        if (done >= at_least && until_ns != UINT64_MAX &&
+            (until_ns == 0 ||
+             (done % CLOCK_EVERY == 0 && world_now_ns() >= until_ns)))
+            break;
+        dispose_one(w);
+    }
+    w->disposing = false;
+}
+
+size_t hg_flush(hg_world *w, uint32_t us)
+{
+    dispose_some(w, us == 0 ? UINT64_MAX : world_now_ns() + us * 1000ull, 1);
+    return w->dead_count;
+}
