@@ -29,7 +29,8 @@ enum {
     SLOTS_BETWEEN = 256, /* two looks at the clock */
     PAGES_BETWEEN = 8,
     PICKED_BETWEEN = 512,
-    BATCH = 1024 /* objects, or one component */
+    BATCH = 1024, /* objects, or one component */
+    LATE = sizeof((struct cycle){0}.late) / sizeof(uint16_t *)
 };
 
 static inline bool late(uint64_t until_ns)
@@ -58,11 +59,33 @@ static inline void queue_push(struct cycle *cycle, struct page *page)
     cycle->queue[cycle->queue_tail++ & cycle->queue_mask] = page->seq;
 }
 
+/* The counts of a large world are not in the cache: ask for each, and add when some
+   others have been asked for. */
 static void edge_count(void *target, void *arg)
 {
-    struct page *page = target == NULL ? NULL : page_of(arg, target);
-    if (HG_LIKELY(page != NULL))
-        page->count[slot_of(page, target)]++;
+    hg_world *w = arg;
+    struct page *page = target == NULL ? NULL : page_of(w, target);
+    if (HG_UNLIKELY(page == NULL))
+        return;
+    struct cycle *cycle = &w->cycle;
+    uint16_t *count = &page->count[slot_of(page, target)];
+    __builtin_prefetch(count, 1);
+    unsigned at = cycle->late_at++ % LATE;
+    ++*cycle->late[at];
+    cycle->late[at] = count;
+}
+
+static void counts_begin(struct cycle *cycle)
+{
+    for (unsigned i = 0; i < LATE; i++)
+        cycle->late[i] = &cycle->nowhere;
+}
+
+/* Before anything looks at counts, or a page may go. */
+static void counts_end(struct cycle *cycle)
+{
+    for (unsigned i = 0; i < LATE; i++)
+        ++*cycle->late[i];
 }
 
 /* Leaves have all bits set already, and so cost no branch of their own. */
@@ -162,7 +185,7 @@ static int phase_init(hg_world *w, uint64_t until_ns)
     return 1;
 }
 
-static int phase_count(hg_world *w, uint64_t until_ns)
+static int count_pages(hg_world *w, uint64_t until_ns)
 {
     for (struct cycle *c = &w->cycle; c->at < c->pages; c->at++, c->slot = 0) {
         struct page *page = page_to_scan(w, c->at);
@@ -184,6 +207,14 @@ static int phase_count(hg_world *w, uint64_t until_ns)
     return 1;
 }
 
+static int phase_count(hg_world *w, uint64_t until_ns)
+{
+    counts_begin(&w->cycle);
+    int done = count_pages(w, until_ns);
+    counts_end(&w->cycle);
+    return done;
+}
+
 static HG_NOINLINE void page_scan(hg_world *w, struct page *page)
 {
     uint32_t words = (page->carved + 63) / 64;
@@ -191,6 +222,11 @@ static HG_NOINLINE void page_scan(hg_world *w, struct page *page)
         uint64_t fresh;
         while ((fresh = page->seen[i] & ~page->done[i]) != 0) {
             page->done[i] |= fresh;
+            for (uint64_t ask = fresh; ask != 0; ask &= ask - 1) {
+                uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(ask);
+                __builtin_prefetch(object_at(page, slot));
+                __builtin_prefetch((char *)object_at(page, slot + 1) - 1);
+            }
             for (; fresh != 0; fresh &= fresh - 1) {
                 uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(fresh);
                 if ((page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED)

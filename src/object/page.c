@@ -4,7 +4,7 @@
  *
  * The table of descriptors spans the heap's window from its beginning to our last
  * page.  It is zeroed memory of which only the parts that describe pages of this
- * world are ever touched, so a page costs its descriptor, of about 100 bytes, and
+ * world are ever touched, so a page costs its descriptor, of 128 bytes, and
  * no more.
  */
 #include "base/hash.h"

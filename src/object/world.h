@@ -62,26 +62,29 @@ enum {
 enum page_kind { PAGE_NONE, PAGE_LEAVES, PAGE_OTHERS };
 
 struct page {
-    char *base;
-    uint64_t *seen;  /* a bit for each slot: reached; leaves: all ones, shared */
+    /* What every reference into the page needs: one line of the cache. */
+    _Alignas(64) uint64_t *seen; /* a bit for each slot: reached; leaves: all ones,
+                                    shared */
     uint16_t *count; /* references found, modulo 2^16; leaves: never read, shared */
     uint8_t *state;
     uint32_t reciprocal; /* slot = offset * reciprocal >> 32; one slot: 0 */
+    uint32_t seq;        /* order[seq] is its id */
+    uint8_t kind;        /* enum page_kind */
+    uint8_t class;
+    bool listed;     /* in the list of its class by prev, next */
+    bool queued;     /* in the queue of pages to scan */
+    bool young;      /* in young[], as may hold objects of generation 0 */
+    bool middle;     /* in middle[] */
+    uint64_t *done;  /* reached and scanned */
+    uint32_t *exact; /* a number for each slot, or NULL: subset.c, cycle.c */
+
+    char *base;
+    void *free; /* the first of the free ones, linked by free_link() */
     uint32_t slot_bytes;
     uint32_t slots, carved; /* slots beyond `carved` were never used */
-    void *free;             /* the first of the free ones, linked by free_link() */
-    uint64_t *done;         /* reached and scanned */
-    uint32_t *exact;        /* a number for each slot, or NULL: subset.c, cycle.c */
     uint32_t live;          /* slots in use: iff 0 the page may go */
-    uint32_t seq;           /* order[seq] is its id */
     uint32_t prev, next;    /* ids: pages of the class with free slots; huge: of the
                                same hash */
-    uint8_t kind;           /* enum page_kind */
-    uint8_t class;
-    bool listed; /* in the list of its class by prev, next */
-    bool queued; /* in the queue of pages to scan */
-    bool young;  /* in young[], as may hold objects of generation 0 */
-    bool middle; /* in middle[] */
 };
 
 struct hg_weak {
@@ -131,6 +134,9 @@ struct cycle {
     uint32_t *start;   /* of each component in `sorted`, by its smallest member */
     uint32_t *sorted;  /* candidates, component after component */
     struct set batch;
+    uint16_t *late[16]; /* counts that wait for their line of the cache; a ring */
+    unsigned late_at;
+    uint16_t nowhere; /* what the ring begins with */
 };
 
 struct hg_world {
@@ -228,7 +234,7 @@ static inline struct page *page_of(hg_world *w, const void *object)
 
 static inline uint32_t slot_of(const struct page *page, const void *object)
 {
-    uint64_t offset = (uintptr_t)object - (uintptr_t)page->base;
+    uint64_t offset = (uintptr_t)object & (WORLD_PAGE - 1); /* pages are aligned */
     return (uint32_t)(offset * page->reciprocal >> 32);
 }
 
