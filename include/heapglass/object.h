@@ -334,6 +334,42 @@ typedef void hg_on_collection(hg_world *world, int generation,
 HG_API void hg_set_on_collection(hg_world *world, hg_on_collection *call,
                                  void *arg);
 
+/* ---- questions ---- */
+
+/*
+ * The functions below call `call` for objects of the world, which stay what they
+ * are: it must not call anything that changes the world.  They cost time in
+ * proportion to all its objects.  Dead objects that wait to be freed are not shown.
+ */
+typedef void hg_on_object(const void *object, void *arg);
+
+/* Every object, in the order of pages: those left at the end, by type, are the
+ * leaks. */
+HG_API void hg_walk(hg_world *world, hg_on_object *call, void *arg);
+/* What an object refers to, once for each reference; in constant time each. */
+HG_API void hg_referents(const void *object, hg_on_object *call, void *arg);
+/* What refers to an object, once for each reference. */
+HG_API void hg_referrers(hg_world *world, const void *object, hg_on_object *call,
+                         void *arg);
+
+/*
+ * Why an object is there: the shortest chain of references, from an object with
+ * references that no object owns, a variable's for instance, to `object`.  No call:
+ * there is none, and a collection would free it.  HG_EBUSY while an incremental
+ * collection runs; HG_ENOMEM, after no call: it needs 16 bytes an object meanwhile.
+ */
+HG_API hg_status hg_why_alive(hg_world *world, const void *object,
+                              hg_on_object *call, void *arg);
+
+/*
+ * Types that lie: a traverse function (or `refs`) that names a reference twice, or
+ * one that nobody counted, makes an object seem to have more references than it
+ * has.  Calls with each such object, and with everything that says it refers to it:
+ * the liar is among those.  Errors as hg_why_alive().
+ */
+typedef void hg_on_liar(const void *referrer, const void *object, void *arg);
+HG_API hg_status hg_find_liars(hg_world *world, hg_on_liar *call, void *arg);
+
 /* Walk everything and abort at the first broken invariant. */
 HG_API void hg_check(hg_world *world);
 
