@@ -103,29 +103,67 @@ static void mark_replaced(int fd)
     }
 }
 
-/* A new, empty file at `path`; what lies there goes to STEM.PID.N. */
+/* Lock FILE for a moment; a stuck holder must not stop the program. */
+static bool lock_file(int fd)
+{
+    for (int attempt = 0; attempt < 100; attempt++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return false;
+}
+
+static bool lies_at(int fd, const char *path)
+{
+    struct stat ours;
+    struct stat there;
+
+    return fstat(fd, &ours) == 0 && lstat(path, &there) == 0 &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+/*
+ * The file at `path`, made if there is none, and locked.  Whoever waits for the
+ * lock may find that the file was set aside meanwhile, and another one made.
+ */
+static int open_locked(const char *path, bool *locked)
+{
+    for (int attempt = 0;; attempt++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return -1;
+        *locked = lock_file(fd);
+        if (attempt == 3 || lies_at(fd, path))
+            return fd;
+        close(fd);
+    }
+}
+
+/* A new, empty file at `path`; what lies there is set aside. */
 static int open_new(const char *path, const char *stem)
 {
+    bool locked;
+
     for (int attempt = 0; attempt < 3; attempt++) {
-        int fd =
-            open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd >= 0)
-            fchmod(fd,
-                   0600); /* it is to be read, whatever the program's umask is */
-        if (fd >= 0 || errno != EEXIST)
-            return fd;
-        fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        int fd = open_locked(path, &locked);
         if (fd < 0)
             return -1;
         struct owner owner = look(fd);
+        if (owner.empty) {
+            /* It is to be read, whatever the program's umask is. */
+            fchmod(fd, 0600);
+            return fd;
+        }
         if (owner.mine)
             mark_replaced(fd);
+        int aside = owner.ledger
+                        ? set_aside(path, stem, owner.pid, owner.pid == getpid())
+                        : -1;
         close(fd);
-        if (!owner.ledger) {
+        if (!owner.ledger)
             errno = EEXIST;
-            return -1;
-        }
-        if (set_aside(path, stem, getpid(), true) != 0)
+        if (aside != 0)
             return -1;
     }
     return -1;
@@ -138,26 +176,15 @@ int claim_childs_ledger(const struct session_config *config, char path[PATH_MAX]
     return open_new(path, config->path);
 }
 
-/* Lock FILE for a moment; a stuck holder must not stop the program. */
-static bool lock_file(int fd)
-{
-    for (int attempt = 0; attempt < 100; attempt++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            return true;
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-    return false;
-}
-
 int claim_ledger(const struct session_config *config, char path[PATH_MAX])
 {
     bool started = getpid() == config->started;
+    bool locked;
 
     strcpy(path, config->path);
-    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = open_locked(path, &locked);
     if (fd < 0)
         return -1;
-    bool locked = lock_file(fd);
     struct owner owner = look(fd);
     if (locked &&
         (owner.empty || (owner.ledger && owner.state == LEDGER_WAITING))) {
