@@ -172,11 +172,14 @@ uint32_t tree_code(struct tree *tree, const char *file, size_t file_bytes,
     /* The code before this one is often of the same file: one copy of its name will
      * do. */
     const struct ledger_code *last = code_at(tree, (uint32_t)id - 1);
-    if (last->file.bytes == file_bytes &&
-        memcmp(text_at(tree, last->file), file, file_bytes) == 0)
-        code.file = last->file;
-    else
-        code.file = ledger_put_text(ledger, file, file_bytes);
+    bool same_file = last->file.bytes == file_bytes &&
+                     memcmp(text_at(tree, last->file), file, file_bytes) == 0;
+    /* Both texts or none: a function that does not fit is asked for again. */
+    if (!ledger_reserve(ledger, LEDGER_STRINGS,
+                        ledger_used(ledger, LEDGER_STRINGS) +
+                            (same_file ? 0 : file_bytes) + function_bytes))
+        return 0;
+    code.file = same_file ? last->file : ledger_put_text(ledger, file, file_bytes);
     code.function = ledger_put_text(ledger, function, function_bytes);
     if (code.file.bytes != file_bytes || code.function.bytes != function_bytes)
         return 0;

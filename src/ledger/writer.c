@@ -114,10 +114,10 @@ bool ledger_reserve(struct ledger *ledger, enum ledger_section_id section,
     size_t have = ledger->committed[section];
     size_t all = (size_t)s->capacity * s->record_bytes;
 
+    if (records > s->capacity)
+        return false;
     if (need <= have)
         return true;
-    if (need > all)
-        return false;
     size_t step = have / 8 > STEP ? have / 8 : STEP;
     size_t want = (size_t)round_up(have + step > need ? have + step : need, PAGE);
     if (want > all)
@@ -187,8 +187,11 @@ hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
         return HG_EIO;
     ledger->device = file.st_dev;
     ledger->inode = file.st_ino;
-    /* What lay there before must read as zeros, but for the header, which says until
-       the last moment that the ledger waits: a reader may be there, or SIGKILL. */
+    if (size_limit() < LEDGER_HEADER_BYTES)
+        return HG_EFULL;
+    /* What lay there before must read as zeros, but for the header, which says
+       until the last moment that the ledger waits: a reader may be there, or
+       SIGKILL. */
     if (ftruncate(fd, LEDGER_HEADER_BYTES) != 0)
         return HG_EIO;
     hg_status status = map_file(ledger, fd, inherited, sections);

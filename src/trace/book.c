@@ -26,11 +26,13 @@ static void unlock_away(void)
 void book_restart_epochs(void)
 {
     uint64_t nodes = ledger_used(&session.ledger, LEDGER_NODES);
+    uint32_t now = book.header->epoch;
 
+    /* Who was saved in this epoch has changed since the peak: that still counts. */
     for (uint64_t i = 0; i < nodes; i++)
-        book.nodes[i].counters.epoch = 0;
+        book.nodes[i].counters.epoch = book.nodes[i].counters.epoch == now;
     for (int i = 0; i < LEDGER_DOMAINS; i++)
-        book.header->domain[i].epoch = 0;
+        book.header->domain[i].epoch = book.header->domain[i].epoch == now;
     book.header->epoch = 1;
 }
 
