@@ -10,6 +10,7 @@
 #include "adapt/cpython/observer.h"
 
 #include "adapt/cpython/frames.h"
+#include "adapt/cpython/guard.h"
 #include "adapt/cpython/hooks.h"
 #include "adapt/cpython/proof.h"
 #include "adapt/cpython/python.h"
@@ -57,8 +58,10 @@ static void prove(void)
     stage = PROVING;
     observer_attention = true;
     frames_force_slow();
-    if (python.layout != NULL && hooks_sighted())
+    if (python.layout != NULL && hooks_sighted()) {
+        python.may_mark = !python.debug_build && guard_marks(python.layout);
         proof = proof_run(python.layout);
+    }
     if (proof == PROOF_MARKS)
         python.may_mark = false;
     if (proof == PROOF_WRONG || proof == PROOF_NONE)

@@ -46,7 +46,7 @@ bool python_find(void)
     FIND(text_char, "PyUnicode_ReadChar", NULL);
     FIND(runtime, "_PyRuntime", NULL);
     FIND(none, "_Py_NoneStruct", NULL);
-    python.may_mark = find("_Py_RefTotal", "_Py_NegativeRefcount") == NULL;
+    python.debug_build = find("_Py_RefTotal", "_Py_NegativeRefcount") != NULL;
     FIND(new_reference, "Py_NewRef", NULL);
     FIND(gc_disable, "PyGC_Disable", NULL);
     FIND(gc_enable, "PyGC_Enable", NULL);

@@ -27,7 +27,8 @@ enum py_domain { PY_RAW, PY_MEM, PY_OBJ, PY_DOMAINS };
    interpreter's may be an undefined symbol of ours. */
 struct python {
     const struct py_layout *layout; /* NULL: a version without a row */
-    bool may_mark;                  /* frames: not in debug builds, which assert */
+    bool debug_build;               /* asserts about its frames */
+    bool may_mark;                  /* frames; not before guard_marks() */
     char *runtime;                  /* &_PyRuntime */
     void **state; /* &current thread state, where it is a word of it */
     void *none;
