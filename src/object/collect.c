@@ -281,8 +281,8 @@ void world_last_collection(hg_world *w)
 
 void world_end(hg_world *w)
 {
-    struct set *sets[] = {&w->set, &w->rescued, &w->alive, &w->cycle.picked,
-                          &w->cycle.batch};
+    struct set *sets[] = {&w->set,          &w->rescued,     &w->alive,
+                          &w->cycle.picked, &w->cycle.batch, &w->cycle.longs};
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         memory_give(sets[i]->object);
     memory_give(w->cycle.queue);

@@ -24,6 +24,12 @@
 
 #include <string.h>
 
+#ifdef HG_FAULTS
+enum { LONG = 2 }; /* tests */
+#else
+enum { LONG = 2048 }; /* items scanned between two looks at the clock */
+#endif
+
 enum {
     LIVE_TRACKED = IS_LIVE | IS_TRACKED,
     SLOTS_BETWEEN = 256, /* two looks at the clock */
@@ -108,6 +114,8 @@ static void edge_see(void *target, void *arg)
 void cycle_begin(hg_world *w)
 {
     w->cycle.picked.count = 0;
+    w->cycle.longs.count = 0;
+    w->cycle.long_at = w->cycle.item = 0;
     w->cycle.phase = CYCLE_FLUSH;
 }
 
@@ -185,6 +193,25 @@ static int phase_init(hg_world *w, uint64_t until_ns)
     return 1;
 }
 
+/* Some items from *at on; true when there are more. */
+HG_ALWAYS_INLINE bool edges_slice(const hg_object *object, uint32_t *at,
+                                  hg_visit *op, void *arg)
+{
+    if (*at == 0)
+        edges_other(object, op, arg);
+    uint32_t count;
+    void *const *item = items_of(object, &count);
+    uint32_t end = *at < count && count - *at > LONG ? *at + LONG : count;
+    for (; *at < end; ++*at) {
+        if (item[*at] != NULL)
+            op(item[*at], arg);
+    }
+    if (*at < count)
+        return true;
+    *at = 0;
+    return false;
+}
+
 static int count_pages(hg_world *w, uint64_t until_ns)
 {
     for (struct cycle *c = &w->cycle; c->at < c->pages; c->at++, c->slot = 0) {
@@ -193,11 +220,16 @@ static int count_pages(hg_world *w, uint64_t until_ns)
             uint32_t end = c->slot + SLOTS_BETWEEN;
             if (end > page->carved)
                 end = page->carved;
-            for (; c->slot < end; c->slot++) {
-                if ((page->state[c->slot] & LIVE_TRACKED) == LIVE_TRACKED &&
-                    !bit_of(page->done, c->slot)) {
-                    w->now.examined++;
-                    edges_each(object_at(page, c->slot), edge_count, w);
+            for (; c->slot < end; c->slot++, c->item = 0) {
+                if ((page->state[c->slot] & LIVE_TRACKED) != LIVE_TRACKED ||
+                    bit_of(page->done, c->slot))
+                    continue;
+                w->now.examined += c->item == 0;
+                /* It may shrink or die between slices: then it was no garbage. */
+                while (edges_slice(object_at(page, c->slot), &c->item, edge_count,
+                                   w)) {
+                    if (late(until_ns))
+                        return 0;
                 }
             }
             if (late(until_ns))
@@ -215,6 +247,17 @@ static int phase_count(hg_world *w, uint64_t until_ns)
     return done;
 }
 
+static inline void object_scan(hg_world *w, hg_object *object)
+{
+    uint32_t count;
+    items_of(object, &count);
+    struct set *longs = &w->cycle.longs;
+    if (HG_UNLIKELY(count > LONG) && set_reach(longs, longs->count + 1))
+        longs->object[longs->count++] = object;
+    else
+        edges_each(object, edge_see, w);
+}
+
 static HG_NOINLINE void page_scan(hg_world *w, struct page *page)
 {
     uint32_t words = (page->carved + 63) / 64;
@@ -230,7 +273,7 @@ static HG_NOINLINE void page_scan(hg_world *w, struct page *page)
             for (; fresh != 0; fresh &= fresh - 1) {
                 uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(fresh);
                 if ((page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED)
-                    edges_each(object_at(page, slot), edge_see, w);
+                    object_scan(w, object_at(page, slot));
             }
         }
     }
@@ -266,11 +309,28 @@ static int phase_roots(hg_world *w, uint64_t until_ns)
     return 1;
 }
 
+/* Scan some of the last of the long ones, which may have died meanwhile. */
+static void long_scan(hg_world *w)
+{
+    struct cycle *c = &w->cycle;
+    hg_object *object = c->longs.object[c->longs.count - 1];
+    if ((*state_of(w, object) & LIVE_TRACKED) != LIVE_TRACKED ||
+        !edges_slice(object, &c->long_at, edge_see, w)) {
+        c->longs.count--;
+        c->long_at = 0;
+    }
+}
+
 static int phase_drain(hg_world *w, uint64_t until_ns)
 {
-    for (struct cycle *c = &w->cycle; c->queue_head != c->queue_tail;) {
-        uint32_t seq = c->queue[c->queue_head++ & c->queue_mask];
-        page_scan(w, page_at(w, w->order[seq]));
+    struct cycle *c = &w->cycle;
+    while (c->longs.count > 0 || c->queue_head != c->queue_tail) {
+        if (c->longs.count > 0) {
+            long_scan(w);
+        } else {
+            uint32_t seq = c->queue[c->queue_head++ & c->queue_mask];
+            page_scan(w, page_at(w, w->order[seq]));
+        }
         if (late(until_ns))
             return 0;
     }

@@ -125,7 +125,10 @@ enum cycle_phase {
 struct cycle {
     enum cycle_phase phase;
     uint32_t pages;    /* order_count when it began */
-    uint32_t at, slot; /* how far the phase has come: seq and slot */
+    uint32_t at, slot; /* how far the phase has come: seq and slot, */
+    uint32_t item;     /* and item of a long object */
+    struct set longs;  /* marked, with items still to be scanned; */
+    uint32_t long_at;  /* of the last of them so many were */
     size_t index;      /* or candidates */
     uint32_t *queue;   /* of pages (seq), a ring; each is in it at most once */
     uint32_t queue_mask, queue_head, queue_tail;
@@ -297,9 +300,22 @@ void weak_clear(hg_world *w, hg_object *object); /* of one target; calls wait */
 void weak_call(hg_world *w);                     /* those that wait */
 void weak_close(hg_world *w);
 
-/* Call op(target, arg) for each reference of an object.  Inlined, with op, where op
-   is a constant. */
-HG_ALWAYS_INLINE void edges_each(const hg_object *object, hg_visit *op, void *arg)
+/* The references of an object that may be many: an array, or none. */
+static inline void *const *items_of(const hg_object *object, uint32_t *count)
+{
+    const hg_type *type = object->type;
+    const char *at = (const char *)object;
+    if (type->array.at != 0) {
+        *count = *(const uint32_t *)(at + type->array.count_at);
+        return *(void **const *)(at + type->array.at);
+    }
+    *count = type->flags & HG_ITEMS ? object->length : 0;
+    return (void *const *)(at + type->size);
+}
+
+/* Call op(target, arg) for each reference of an object that is no item.  Inlined,
+   with op, where op is a constant. */
+HG_ALWAYS_INLINE void edges_other(const hg_object *object, hg_visit *op, void *arg)
 {
     const hg_type *type = object->type;
     if (type->refs != NULL) {
@@ -309,25 +325,28 @@ HG_ALWAYS_INLINE void edges_each(const hg_object *object, hg_visit *op, void *ar
                 op(target, arg);
         }
     }
-    if (type->flags & HG_ITEMS) {
+    if (type->traverse != NULL)
+        type->traverse(object, op, arg);
+    if (type->array.at != 0 && type->flags & HG_ITEMS) {
+        /* A type with both: items_of() gives the array. */
         void *const *item = (void *const *)((const char *)object + type->size);
         for (uint32_t i = 0; i < object->length; i++) {
             if (item[i] != NULL)
                 op(item[i], arg);
         }
     }
-    if (type->array.at != 0) {
-        void *const *item =
-            *(void **const *)((const char *)object + type->array.at);
-        uint32_t count =
-            *(const uint32_t *)((const char *)object + type->array.count_at);
-        for (uint32_t i = 0; i < count; i++) {
-            if (item[i] != NULL)
-                op(item[i], arg);
-        }
+}
+
+/* For all references. */
+HG_ALWAYS_INLINE void edges_each(const hg_object *object, hg_visit *op, void *arg)
+{
+    edges_other(object, op, arg);
+    uint32_t count;
+    void *const *item = items_of(object, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (item[i] != NULL)
+            op(item[i], arg);
     }
-    if (type->traverse != NULL)
-        type->traverse(object, op, arg);
 }
 
 static inline bool type_is_leaf(const hg_type *type)

@@ -23,8 +23,8 @@ enum { OBJECTS = 512, FIELDS = 4, WEAKS = 64 };
 
 typedef struct {
     hg_object head;
-    void *field[FIELDS];
     int id;
+    void *field[FIELDS]; /* last: of a type with items they are the first items */
 } Thing;
 
 /* A field may be tagged: then the lowest bit of the pointer is set. */
@@ -104,8 +104,7 @@ static const hg_type types[] = {
      .finalize = finalize,
      .dispose = dispose},
     {.name = "items",
-     .size = sizeof(Thing),
-     .refs = fields,
+     .size = offsetof(Thing, field),
      .flags = HG_ITEMS,
      .dispose = dispose},
 };
@@ -198,7 +197,8 @@ static void make(const uint8_t *command)
     const hg_type *type = &types[command[1] % TYPES];
     Thing *thing =
         type->flags & HG_ITEMS
-            ? hg_new_items(world, type, command[2] == 255 ? 100000 : command[2])
+            ? hg_new_items(world, type,
+                           FIELDS + (command[2] == 255 ? 100000u : command[2]))
             : hg_new(world, type);
     if (thing == NULL)
         return;
