@@ -2,6 +2,7 @@
 """Which ledger is meant, which may be overwritten, and which are no ledgers."""
 import json
 import os
+import pathlib
 import signal
 import struct
 import subprocess
@@ -172,6 +173,16 @@ class Running(case.Case):
         self.addCleanup(self.program.kill)
         self.assertEqual(self.program.stdout.readline(), "ready\n")
         self.pid = str(self.program.pid)
+        self.wait_until_asleep()
+
+    def wait_until_asleep(self):
+        """What it printed with is freed only after we have read it."""
+        deadline = time.monotonic() + 10
+        asleep = 0
+        while asleep < 5 and time.monotonic() < deadline:
+            state = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1]
+            asleep = asleep + 1 if state.split()[0] == "S" else 0
+            time.sleep(0.01)
 
     def test_a_running_program_is_found_by_its_pid(self):
         report = json.loads(self.does("report", self.pid, "--json"))

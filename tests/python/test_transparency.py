@@ -1037,8 +1037,11 @@ class Limits(Same):
     @unittest.skipUnless(ROOT, "needs root, to become somebody without processes")
     def test_no_further_process(self):
         def prepare():
+            # The limit counts all processes of a user: let it be one who has none.
             resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
-            nobody()
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY - 1)
         for_everybody(self)
         self.same("import os, threading\n" + WORK +
                   "for start in os.fork, threading.Thread(target=print).start:\n"
