@@ -16,7 +16,7 @@ static inline void pool_place(const struct pool *pool, uint32_t index,
         return;
     place->tag = &pool->tags[index];
     if (pool->class >= SMALL_CLASSES)
-        place->bytes32 = &pool->tags[pool->capacity + index];
+        place->bytes32 = &pool->tags[pool_capacity(pool) + index];
 }
 
 /* The pool of a block in the window. */
@@ -128,7 +128,7 @@ static __attribute__((noinline)) void free_other(struct pool *pool, size_t offse
     uint64_t product = pool_product(pool, within_pool(offset));
     HG_VERIFY((uint32_t)product < pool->reciprocal, "not the start of a block",
               block);
-    HG_VERIFY(product >> 32 < pool->capacity, "not a block", block);
+    HG_VERIFY(product >> 32 < pool_capacity(pool), "not a block", block);
     uint32_t id = pool_owner(pool);
     HG_VERIFY(id != SYSTEM_HEAP, "not a block of a caller", block);
     HG_VERIFY(id != ((struct thread_heap *)heap_mine)->id,
@@ -151,18 +151,24 @@ void heap_free_slow(void *block)
     }
     struct pool *pool = pool_of(offset);
     struct thread_heap *heap = (struct thread_heap *)heap_mine;
-    uint64_t product = pool_product(pool, within_pool(offset));
+    size_t within = within_pool(offset);
+    uint64_t product = pool_product(pool, within);
     enum pool_state state = pool_state(pool);
     /* A block of a medium class, or of a full pool. */
     if (HG_LIKELY((state == POOL_USED || state == POOL_FULL) &&
                   pool_owner(pool) == heap->id &&
                   (uint32_t)product < pool->reciprocal &&
-                  product >> 32 < pool->carved && block != pool->free)) {
+                  product >> 32 < pool_capacity(pool) &&
+                  !pool_absent_at(pool, within) && block != pool->free)) {
         *(void **)block = pool->free;
         pool->free = block;
-        if (state == POOL_FULL)
+        pool->used--;
+        if (state == POOL_FULL) {
             pool_set_used(heap, pool);
-        if (HG_UNLIKELY(--pool->used == 0))
+            if (HG_UNLIKELY(heap->opened >= OPENED_MIN))
+                pools_cool(heap);
+        }
+        if (HG_UNLIKELY(pool->used == 0))
             heap_pool_emptied(pool);
         return;
     }
@@ -182,7 +188,8 @@ bool heap_find(const void *block, struct place *place)
     }
     uint64_t product = pool_product(pool, within_pool(offset));
     if (state == POOL_FREE || state == POOL_LARGE ||
-        (uint32_t)product >= pool->reciprocal || product >> 32 >= pool->capacity)
+        (uint32_t)product >= pool->reciprocal ||
+        product >> 32 >= pool_capacity(pool))
         return false;
     pool_place(pool, (uint32_t)(product >> 32), place);
     return true;

@@ -10,6 +10,8 @@
 
 #define SLOTS_MAX 8u
 
+/* A bit for each page of a pool. */
+_Static_assert(SLOTS_MAX *SLOT_BYTES / PAGE_BYTES <= 32, "absent");
 /* A pool's capacity is 16 bits wide, and slots_take() gives it up to an arena. */
 _Static_assert(SLOT_BYTES / BLOCK_ALIGN <= UINT16_MAX, "capacity");
 _Static_assert(CLASSES < UINT8_MAX, "class");
@@ -53,6 +55,9 @@ void classes_init(void)
         c->slots = (uint8_t)(class < SMALL_CLASSES ? 1 : medium_slots(c->bytes));
         c->capacity = (uint16_t)(c->slots * SLOT_BYTES / c->bytes);
         c->reciprocal = (uint32_t)((((uint64_t)1 << 32) + c->bytes - 1) / c->bytes);
+        c->pages = 0;
+        for (uint32_t i = 0; i < c->capacity; i++)
+            c->pages |= (uint32_t)1 << i * c->bytes / PAGE_BYTES;
         c->tag_bytes = c->capacity * (uint32_t)sizeof(uint32_t);
         if (class >= SMALL_CLASSES)
             c->tag_bytes *= 2; /* and the requested sizes */

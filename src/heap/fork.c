@@ -33,25 +33,33 @@ static void forget_free_blocks(struct pool *pool)
 {
     if (pool->tags != NULL) {
         /* Nobody ever wrote these tags, and now they will be read. */
-        uint32_t count = (uint32_t)(pool->capacity - pool->carved);
-        memset(pool->tags + pool->carved, 0, count * sizeof *pool->tags);
-        if (pool->class >= SMALL_CLASSES)
-            memset(pool->tags + pool->capacity + pool->carved, 0,
-                   count * sizeof *pool->tags);
+        const struct size_class *c = &heap_classes[pool->class];
+        for (unsigned page = 0; page < 32; page++) {
+            if ((pool->absent >> page & 1) == 0)
+                continue;
+            uint32_t from = page_first_block(c, page);
+            uint32_t count = page_first_block(c, page + 1) - from;
+            memset(pool->tags + from, 0, count * sizeof *pool->tags);
+            if (pool->class >= SMALL_CLASSES)
+                memset(pool->tags + c->capacity + from, 0,
+                       count * sizeof *pool->tags);
+        }
     }
     pool->free = NULL;
-    pool->carved = pool->capacity;
-    pool->used = pool->capacity;
+    pool->absent = 0;
+    pool->used = (uint16_t)pool_capacity(pool);
 }
 
 static void adopt_pool(struct thread_heap *heap, struct pool *pool)
 {
     void *end;
     uint32_t n = chain_try(pool, pool->free, &end);
-    if (n == NO_INDEX || n + pool->used != pool->carved)
+    uint64_t absent[POOL_BITMAP_WORDS] = {0};
+    if (n == NO_INDEX ||
+        n + pool->used + absent_mark(pool, absent) != pool_capacity(pool))
         forget_free_blocks(pool);
     heap->pools++;
-    if (pool->used == pool->capacity)
+    if (pool->used == pool_capacity(pool))
         pool_set_full(pool);
     else
         pool_set_used(heap, pool);

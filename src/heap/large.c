@@ -38,7 +38,6 @@ void *large_alloc(size_t bytes, size_t align, bool zero, struct place *place)
     pool->slots = (uint8_t)count;
     pool->bytes = bytes;
     pool->tag = 0;
-    pool->capacity = 1;
     /* Release pairs with pools_walk(). */
     atomic_store_explicit(&pool->state, POOL_LARGE, memory_order_release);
     void *block = slot_start(slot);

@@ -30,6 +30,7 @@ struct size_class {
     uint32_t bytes;      /* of a block */
     uint32_t reciprocal; /* see struct pool */
     uint32_t tag_bytes;  /* of a pool's tags, and requested sizes behind them */
+    uint32_t pages;      /* bit i: a block begins in page i of a pool */
     uint16_t capacity;   /* blocks in a pool */
     uint8_t slots;       /* of a pool */
 };
@@ -45,6 +46,13 @@ static inline unsigned class_of(size_t bytes) /* 1..MEDIUM_MAX */
     unsigned doubling = 63u - (unsigned)__builtin_clzl(bytes - 1);
     unsigned eighth = (unsigned)((bytes - 1) >> (doubling - 3)) & 7u;
     return SMALL_CLASSES + (doubling - 9u) * 8u + eighth;
+}
+
+/* The first block of the class that begins in this page of a pool, or later. */
+static inline uint32_t page_first_block(const struct size_class *c, unsigned page)
+{
+    uint32_t block = (uint32_t)((page * PAGE_BYTES + c->bytes - 1) / c->bytes);
+    return block < c->capacity ? block : c->capacity;
 }
 
 /* --- space.c: address space ------------------------------------------------ */
@@ -182,10 +190,19 @@ struct thread_heap {
         struct heap fast;
         struct pool *pool[CLASSES]; /* owner */
     };
-    uint32_t id;        /* index in table_heaps; constant */
-    uint32_t pools;     /* owner: number of pools */
-    bool stirred;       /* owner: pools were taken or given back; see slow_end() */
-    uint32_t list_next; /* guarded by heaps_lock: list of abandoned heaps */
+    uint32_t id;    /* index in table_heaps; constant */
+    uint32_t pools; /* owner: number of pools */
+    bool stirred;   /* owner: pools were taken or given back; see slow_end() */
+    /* All by the owner; cool.c. */
+    bool unsettled;      /* a batch was made: once more when it is late */
+    uint32_t opened;     /* pools emptied, or full no more, since the last batch */
+    uint32_t looked_ms;  /* when that was */
+    uint32_t look_class; /* where the round has got to: in this ring */
+    uint32_t look_slot;  /* the next pool there; NO_INDEX: at its beginning */
+    uint32_t cool_second_ms; /* when the current second began */
+    uint32_t cool_given;     /* pages given back in it */
+    uint32_t cool_regretted; /* pages carved again in it */
+    uint32_t list_next;      /* guarded by heaps_lock: list of abandoned heaps */
     _Atomic uint8_t state; /* enum heap_state; changes under heaps_lock; relaxed */
 
     /* Slot + 1 of the first pool that has got its first remote block; 0: none.
@@ -217,6 +234,17 @@ static inline uint64_t pool_product(const struct pool *pool, size_t within)
     return (uint64_t)within * pool->reciprocal;
 }
 
+static inline uint32_t pool_capacity(const struct pool *pool) /* not large */
+{
+    return heap_classes[pool->class].capacity;
+}
+
+/* Whether the block that begins there is in an absent page. */
+static inline bool pool_absent_at(const struct pool *pool, size_t within)
+{
+    return (pool->absent >> within / PAGE_BYTES & 1) != 0;
+}
+
 /* The number of a block, given any of its bytes. */
 static inline uint32_t pool_block_index(const struct pool *pool, const void *block)
 {
@@ -231,7 +259,8 @@ static inline bool pool_has_block(const struct pool *pool, const void *block)
     if (within >= (size_t)pool->slots << SLOT_SHIFT)
         return false;
     uint64_t product = pool_product(pool, within);
-    return (uint32_t)product < pool->reciprocal && product >> 32 < pool->capacity;
+    return (uint32_t)product < pool->reciprocal &&
+           product >> 32 < pool_capacity(pool);
 }
 
 static inline enum pool_state pool_state(const struct pool *pool)
@@ -261,6 +290,28 @@ void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *po
 void heap_retire_empty(struct thread_heap *heap);
 /* Counts a chain of free blocks and verifies each; *last is the last one. */
 uint32_t chain_length(const struct pool *pool, void *first, void **last);
+
+/* --- cool.c: pages inside pools ---------------------------------------------- */
+
+#ifdef HG_STRESS
+#define OPENED_MIN 1u
+#else
+#define OPENED_MIN 32u /* pools opened that are worth a batch of looks */
+#endif
+#define SEEN_COLD 0x8000u
+
+/* Whether its pages without a block were given back when it was last looked at. */
+static inline bool pool_was_cold(const struct pool *pool)
+{
+    return (pool->seen & SEEN_COLD) != 0;
+}
+
+/* By the owner, when pools may have been opened: gives back pages of cold pools. */
+void pools_cool(struct thread_heap *heap);
+/* The same of all pools, at once.  Bytes. */
+size_t pools_cool_all(struct thread_heap *heap);
+/* A page is carved of a pool that was cold. */
+void pool_recarved(struct thread_heap *heap, struct pool *pool);
 
 /* --- remote.c: blocks freed by other threads, heaps without a thread -------- */
 
@@ -296,8 +347,8 @@ void thread_slow_end(struct thread_heap *heap);
 struct thread_heap *abandoned_pop(void); /* with heaps_lock; NULL: none */
 /* With heaps_lock.  Those with warm pools first, for new threads. */
 void abandoned_push(struct thread_heap *heap, bool first);
-void abandoned_forget(void); /* all of the list */
-void heaps_trim_abandoned(void);
+void abandoned_forget(void);             /* all of the list */
+size_t heaps_trim_abandoned(void);       /* bytes of pages inside pools */
 extern _Atomic uint32_t abandoned_count; /* changes under heaps_lock */
 
 /* After every slow path that changed what we hold; with no lock held. */
@@ -341,6 +392,9 @@ void pools_walk(pool_visit *visit, void *arg);
 #define POOL_BITMAP_WORDS ((SLOT_BYTES / BLOCK_ALIGN + 63) / 64)
 uint32_t chain_mark(const struct pool *pool, void *first, uint64_t *bits,
                     void **end);
+
+/* Sets the bit of each block that begins in an absent page; how many there are. */
+uint32_t absent_mark(const struct pool *pool, uint64_t *bits);
 
 /* All of a census but `mapped`; with all locks, or alone. */
 void census_parts(struct heap_census *out);

@@ -15,7 +15,8 @@
  * time.
  *
  * Nothing is written into a block before it is first handed out, and blocks are
- * carved a page at a time: the pages of a pool that was never full stay untouched.
+ * carved a page at a time: the pages of a pool that was never full stay untouched,
+ * and those that were given back (cool.c) stay away as long as there is another.
  */
 #include "heap/own.h"
 
@@ -28,6 +29,12 @@ void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state stat
     heap->id = id;
     heap->pools = 0;
     heap->stirred = false;
+    heap->unsettled = false;
+    heap->opened = 0;
+    heap->looked_ms = heap->cool_second_ms = 0;
+    heap->cool_given = heap->cool_regretted = 0;
+    heap->look_class = 0;
+    heap->look_slot = NO_INDEX;
     heap->list_next = 0;
     atomic_store_explicit(&heap->state, state, memory_order_relaxed);
 }
@@ -69,6 +76,8 @@ static bool ring_only(const struct pool *pool)
 static void ring_remove(struct thread_heap *heap, struct pool *pool)
 {
     struct pool *next = pool_at_slot(pool->next);
+    if (heap->look_slot == pool_slot(pool))
+        heap->look_slot = next == pool ? NO_INDEX : pool->next;
     if (next == pool) {
         heap->pool[pool->class] = &pool_exhausted;
         return;
@@ -102,10 +111,10 @@ static struct pool *pool_take(struct thread_heap *heap, unsigned class)
     HG_ASSERT(pool->remote == NULL);
     pool->free = NULL;
     pool->used = 0;
+    pool->seen = 0;
     pool->reciprocal = c->reciprocal;
     pool->tags = tags;
-    pool->carved = 0;
-    pool->capacity = c->capacity;
+    pool->absent = c->pages;
     pool->class = (uint8_t) class;
     pool->slots = c->slots;
     for (unsigned i = 1; i < c->slots; i++)
@@ -144,6 +153,7 @@ static void pool_retire(struct thread_heap *heap, struct pool *pool)
         pool[i].slot_of_run = 0;
     pool->tags = NULL;
     heap->pools--;
+    heap->opened++;
     heap->stirred = true;
     slots_return(pool_slot(pool), slots);
     if (tags != NULL)
@@ -181,6 +191,7 @@ void pool_set_used(struct thread_heap *heap, struct pool *pool)
     ring_insert_first(heap, pool);
     if (head->free != NULL)
         heap->pool[pool->class] = head; /* which makes the other the last one */
+    heap->opened++;
     set_state(pool, POOL_USED);
     set_fast(pool, heap);
 }
@@ -209,24 +220,24 @@ void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *po
 
 /* --- blocks ------------------------------------------------------------------ */
 
-/* Put the blocks that begin in the next untouched page on the empty free list. */
-static void pool_carve(struct pool *pool)
+/* Put the blocks that begin in the first absent page on the empty free list. */
+static void pool_carve(struct thread_heap *heap, struct pool *pool)
 {
-    uint32_t bytes = heap_classes[pool->class].bytes;
-    size_t from = (size_t)pool->carved * bytes;
-    size_t page_end = (from / PAGE_BYTES + 1) * PAGE_BYTES;
-    uint32_t count = (uint32_t)((page_end - from + bytes - 1) / bytes);
-    if (count > (uint32_t)(pool->capacity - pool->carved))
-        count = (uint32_t)(pool->capacity - pool->carved);
-    char *first = pool_start(pool) + from;
+    const struct size_class *c = &heap_classes[pool->class];
+    unsigned page = (unsigned)__builtin_ctz(pool->absent);
+    uint32_t from = page_first_block(c, page);
+    uint32_t to = page_first_block(c, page + 1);
+    char *first = pool_start(pool) + (size_t)from * c->bytes;
     char *block = first;
-    for (uint32_t i = 1; i < count; i++) {
-        *(void **)block = block + bytes;
-        block += bytes;
+    for (uint32_t i = from + 1; i < to; i++) {
+        *(void **)block = block + c->bytes;
+        block += c->bytes;
     }
     *(void **)block = NULL;
-    pool->carved = (uint16_t)(pool->carved + count);
+    pool->absent &= pool->absent - 1;
     pool->free = first;
+    if (HG_UNLIKELY(pool_was_cold(pool)))
+        pool_recarved(heap, pool);
 }
 
 uint32_t chain_length(const struct pool *pool, void *first, void **last)
@@ -235,7 +246,7 @@ uint32_t chain_length(const struct pool *pool, void *first, void **last)
     for (void *block = first; block != NULL; block = *(void **)block) {
         HG_VERIFY(pool_has_block(pool, block), "corrupt list of free blocks",
                   block);
-        HG_VERIFY(n < pool->capacity, "block freed twice", block);
+        HG_VERIFY(n < pool_capacity(pool), "block freed twice", block);
         n++;
         *last = block;
     }
@@ -257,18 +268,19 @@ void *class_alloc(struct thread_heap *heap, unsigned class)
             mail_drain(heap, heap);
             continue;
         }
-        if (pool->carved < pool->capacity) {
+        if (pool->absent != 0) {
             /* What was used before costs no fresh page. */
             struct pool *next = pool_at_slot(pool->next);
             if (next->free != NULL)
                 heap->pool[class] = next;
             else
-                pool_carve(pool);
+                pool_carve(heap, pool);
             continue;
         }
         if (pool != &pool_exhausted) {
             ring_remove(heap, pool);
             pool_set_full(pool);
+            heap->opened -= heap->opened != 0;
             continue;
         }
         if (heaps_adopt_pools(heap, class))

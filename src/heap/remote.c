@@ -133,7 +133,7 @@ static void pool_collect(struct thread_heap *from, struct thread_heap *to,
     HG_VERIFY(n != 0 && n <= pool->used, "block freed twice", first);
     *(void **)last = pool->free;
     pool->free = first;
-    pool->used -= n;
+    pool->used = (uint16_t)(pool->used - n);
     if (pool_state(pool) == POOL_FULL)
         pool_set_used(from, pool);
     if (from != to)
@@ -183,15 +183,18 @@ bool heaps_adopt_pools(struct thread_heap *heap, unsigned class)
     return moved != 0;
 }
 
-void heaps_trim_abandoned(void)
+size_t heaps_trim_abandoned(void)
 {
+    size_t bytes = 0;
     lock_take(&heaps_lock);
     uint32_t left = atomic_load_explicit(&abandoned_count, memory_order_relaxed);
     for (; left != 0; left--) {
         struct thread_heap *heap = abandoned_pop();
         /* Nothing without a block is kept in such a heap. */
         mail_drain(heap, heap);
+        bytes += pools_cool_all(heap);
         abandoned_push(heap, false);
     }
     lock_release(&heaps_lock);
+    return bytes;
 }

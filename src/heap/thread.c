@@ -114,6 +114,8 @@ void thread_slow_end(struct thread_heap *heap)
 {
     bool stirred = heap->stirred;
     heap->stirred = false;
+    if (stirred)
+        pools_cool(heap);
     if (HG_UNLIKELY(borrows) && heap_mine == &heap->fast)
         heap_abandon(heap);
     if (stirred)

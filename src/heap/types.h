@@ -88,10 +88,13 @@ enum pool_state {
  * `used` counts the blocks that callers hold and those on `remote`; a block
  * freed by another thread stays counted until the owner takes it off `remote`.
  *
- * used + |free| == carved          (blocks beyond `carved` were never touched)
+ * A page is absent if blocks begin in it, but were never carved, or were given back
+ * with the page: they are not on `free`, and there is nothing in the page.
+ *
+ * used + |free| + |blocks that begin in absent pages| == capacity of the class
  *
  * What a thread may read of a pool that it does not own, because it holds a block
- * of it: class, slots, slot_of_run, capacity, reciprocal, tags (constant as long as
+ * of it: class, slots, slot_of_run, reciprocal, tags (constant as long as
  * a block is held) and what is atomic.
  */
 struct pool {
@@ -102,8 +105,12 @@ struct pool {
     _Atomic(struct heap *) fast; /* see above; relaxed: only its own writes can make
                                     a thread find itself here */
     union {
-        uint32_t used; /* owner thread only */
-        uint32_t tag;  /* of a large block; the caller's */
+        struct {
+            uint16_t used; /* owner thread only */
+            uint16_t
+                seen; /* owner thread only: `used` when last looked at; cool.c */
+        };
+        uint32_t tag; /* of a large block; the caller's */
     };
     uint32_t reciprocal;    /* index = offset * reciprocal >> 32 */
     uint32_t *tags;         /* one a block, or NULL; see struct place */
@@ -111,13 +118,12 @@ struct pool {
     uint32_t next, prev;    /* owner thread only: slots in the ring of the class */
     uint32_t mail_next;     /* whoever made `remote` non-empty; remote.c */
     _Atomic uint32_t heap_id; /* of the owner; relaxed: see mail_drain() */
-    uint16_t carved;       /* owner thread only: blocks that were ever on `free` */
-    uint16_t capacity;     /* blocks */
-    uint8_t class;         /* size class */
-    _Atomic uint8_t state; /* enum pool_state; relaxed: the owner's, for others
-                              it tells only whether the slot is in use at all */
-    uint8_t slots;         /* length of the run, in its first slot's descriptor */
-    uint8_t slot_of_run;   /* 0 in the first slot, else the distance to it */
+    uint32_t absent;          /* owner thread only: bit i: page i is */
+    uint8_t class;            /* size class */
+    _Atomic uint8_t state;    /* enum pool_state; relaxed: the owner's, for others
+                                 it tells only whether the slot is in use at all */
+    uint8_t slots;       /* length of the run, in its first slot's descriptor */
+    uint8_t slot_of_run; /* 0 in the first slot, else the distance to it */
 };
 
 _Static_assert(sizeof(struct pool) == DESCRIPTOR_BYTES, "descriptors are an array");

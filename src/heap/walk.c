@@ -66,13 +66,13 @@ HG_RACY uint32_t chain_mark(const struct pool *pool, void *first, uint64_t *bits
                             void **end)
 {
     uint32_t n = 0;
-    uint32_t carved = pool->carved;
     *end = NULL;
     for (void *block = first; block != NULL; block = *(void **)block) {
         if (!pool_has_block(pool, block))
             return NO_INDEX;
         uint32_t index = pool_block_index(pool, block);
-        if (index >= carved || (bits[index / 64] >> index % 64 & 1) != 0)
+        if (pool_absent_at(pool, (size_t)((char *)block - pool_start(pool))) ||
+            (bits[index / 64] >> index % 64 & 1) != 0)
             return NO_INDEX;
         bits[index / 64] |= (uint64_t)1 << index % 64;
         *end = block;
@@ -81,13 +81,29 @@ HG_RACY uint32_t chain_mark(const struct pool *pool, void *first, uint64_t *bits
     return n;
 }
 
+HG_RACY uint32_t absent_mark(const struct pool *pool, uint64_t *bits)
+{
+    const struct size_class *c = &heap_classes[pool->class];
+    uint32_t n = 0;
+    for (uint32_t left = pool->absent; left != 0; left &= left - 1) {
+        unsigned page = (unsigned)__builtin_ctz(left);
+        uint32_t to = page_first_block(c, page + 1);
+        for (uint32_t i = page_first_block(c, page); i < to; i++) {
+            bits[i / 64] |= (uint64_t)1 << i % 64;
+            n++;
+        }
+    }
+    return n;
+}
+
 /* Sets a bit for each block that nobody holds; numbers are NO_INDEX if there is
    something wrong with a list. */
-static HG_RACY void mark_free(struct pool *pool, uint64_t *bits, uint32_t *freed,
-                              uint32_t *remote)
+static HG_RACY void mark_free(struct pool *pool, uint64_t *bits, uint32_t *absent,
+                              uint32_t *freed, uint32_t *remote)
 {
     void *end;
     memset(bits, 0, POOL_BITMAP_WORDS * sizeof *bits);
+    *absent = absent_mark(pool, bits);
     *freed = chain_mark(pool, pool->free, bits, &end);
     /* Acquire pairs with remote_free(): the links are there. */
     void *first = atomic_load_explicit(&pool->remote, memory_order_acquire);
@@ -114,16 +130,16 @@ static HG_RACY void walk_pool(void *arg, struct pool *pool)
        will do.  Nor is anything unmapped or reused meanwhile, for the locks are
        held. */
     uint64_t bits[POOL_BITMAP_WORDS];
-    uint32_t freed, remote;
-    mark_free(pool, bits, &freed, &remote);
+    uint32_t absent, freed, remote;
+    mark_free(pool, bits, &absent, &freed, &remote);
+    uint32_t capacity = pool_capacity(pool);
     size_t bytes = heap_classes[pool->class].bytes;
     uint32_t *tags = pool->tags;
-    for (uint32_t i = 0; i < pool->carved; i++) {
+    for (uint32_t i = 0; i < capacity; i++) {
         if ((bits[i / 64] >> i % 64 & 1) == 0) {
             uint32_t *tag = tags == NULL ? NULL : &tags[i];
-            size_t requested = tag == NULL || pool->class < SMALL_CLASSES
-                                   ? 0
-                                   : tags[pool->capacity + i];
+            size_t requested =
+                tag == NULL || pool->class < SMALL_CLASSES ? 0 : tags[capacity + i];
             walk->visit(walk->arg, block, bytes, tag, requested);
         }
         block += bytes;
@@ -157,7 +173,7 @@ static HG_RACY void census_pool(void *arg, struct pool *pool)
     }
     size_t bytes = heap_classes[pool->class].bytes;
     size_t live = pool->used * bytes;
-    size_t blocks = pool->capacity * bytes;
+    size_t blocks = pool_capacity(pool) * bytes;
     if (live > blocks)
         live = blocks;
     out->live += live;
@@ -192,13 +208,15 @@ void heap_census(struct heap_census *out)
 size_t heap_trim(void)
 {
     struct thread_heap *heap = heap_of_thread();
+    size_t given = 0;
     if (heap != NULL) {
         mail_drain(heap, heap);
         heap_retire_empty(heap);
         heap->stirred = false;
+        given += pools_cool_all(heap);
     }
-    heaps_trim_abandoned();
-    size_t given = huge_trim() + arenas_discard(0);
+    given += heaps_trim_abandoned();
+    given += huge_trim() + arenas_discard(0);
     arenas_unmap(0);
     return given;
 }
@@ -242,17 +260,19 @@ static void check_pool(void *arg, struct pool *pool)
     check->pools++;
 
     uint64_t bits[POOL_BITMAP_WORDS];
-    uint32_t freed, remote;
-    mark_free(pool, bits, &freed, &remote);
+    uint32_t absent, freed, remote;
+    mark_free(pool, bits, &absent, &freed, &remote);
     HG_VERIFY(freed != NO_INDEX, "pool: broken list of free blocks", start);
     HG_VERIFY(remote != NO_INDEX, "pool: broken list of remote blocks", start);
-    HG_VERIFY(freed + pool->used == pool->carved, "pool: used + free != carved",
-              start);
+    HG_VERIFY(freed + pool->used + absent == pool_capacity(pool),
+              "pool: used + free + absent != capacity", start);
+    HG_VERIFY((pool->absent & ~heap_classes[pool->class].pages) == 0,
+              "pool: an absent page has no block", start);
     HG_VERIFY(remote <= pool->used, "pool: more remote than used", start);
-    HG_VERIFY(pool->carved <= pool->capacity, "pool: carved beyond its end", start);
     if (state == POOL_FULL) {
         HG_VERIFY(fast == NULL, "pool: full, but has a fast path", start);
-        HG_VERIFY(pool->used == pool->capacity, "pool: full, but has room", start);
+        HG_VERIFY(pool->used == pool_capacity(pool), "pool: full, but has room",
+                  start);
         return;
     }
     check->used_pools++;

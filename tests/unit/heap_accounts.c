@@ -2,6 +2,8 @@
 /* heap_accounts.c - tags, walks and the census. */
 #include "heap_test.h"
 
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 START_TEST(tags_belong_to_their_blocks)
@@ -192,6 +194,136 @@ START_TEST(trim_gives_everything_back)
 }
 END_TEST
 
+/* Pages of the window that are in memory; arenas may be unmapped. */
+static size_t resident_bytes(void)
+{
+    size_t bytes = 0;
+    for (size_t at = 0; at < heap_space.bytes; at += PAGE_BYTES) {
+        unsigned char page = 0;
+        if (mincore((char *)heap_base() + at, PAGE_BYTES, &page) == 0)
+            bytes += (page & 1) * PAGE_BYTES;
+    }
+    return bytes;
+}
+
+enum { RUNS = 4000, RUN = 64, MANY = RUNS * RUN };
+static unsigned char *many[MANY];
+static const size_t many_sizes[] = {64, 96, 136, 200};
+
+/* Blocks of four sizes, of which one run in twenty survives. */
+static void build_and_free_in_runs(void)
+{
+    for (size_t i = 0; i < MANY; i++) {
+        size_t bytes = many_sizes[i % 4];
+        many[i] = memset(take(bytes), (int)(i % 251), bytes);
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        if (i / RUN * 7 % 20 != 0) {
+            give(many[i]);
+            many[i] = NULL;
+        }
+    }
+}
+
+static void claim_that_survivors_are_whole(void)
+{
+    for (size_t i = 0; i < MANY; i++)
+        for (size_t b = 0; many[i] != NULL && b < many_sizes[i % 4]; b++)
+            ck_assert_uint_eq(many[i][b], i % 251);
+}
+
+static void free_many(void)
+{
+    for (size_t i = 0; i < MANY; i++)
+        if (many[i] != NULL)
+            give(many[i]);
+}
+
+#ifndef HG_STRESS /* looks at other times */
+START_TEST(pages_without_a_live_block_go_back_when_runs_of_neighbours_die)
+{
+    build_and_free_in_runs();
+    size_t all = MANY / 4 * (64 + 96 + 136 + 200);
+    /* 12 MiB are kept anyway: free slots, and pools too young to be cold. */
+    ck_assert_uint_lt(resident_bytes(), all * 20 / 100 + 12 * MIB);
+    claim_that_survivors_are_whole();
+    ck_assert_uint_eq(live_blocks(), RUNS / 20 * RUN);
+    heap_check();
+    free_many();
+    heap_check();
+    ck_assert_uint_eq(live_blocks(), 0);
+}
+END_TEST
+#endif
+
+START_TEST(blocks_of_pages_that_went_are_handed_out_again)
+{
+    if (_i == 1)
+        heap_keep_tags();
+    build_and_free_in_runs();
+    heap_trim();
+    heap_check();
+    for (size_t i = 0; i < MANY; i++) {
+        if (many[i] != NULL)
+            continue;
+        size_t bytes = many_sizes[i % 4];
+        many[i] = memset(take(bytes), (int)(i % 251), bytes);
+    }
+    claim_that_survivors_are_whole();
+    ck_assert_uint_eq(live_blocks(), MANY);
+    heap_check();
+    free_many();
+    heap_check();
+    ck_assert_uint_eq(live_blocks(), 0);
+}
+END_TEST
+
+START_TEST(trim_gives_back_pages_inside_pools)
+{
+    enum { COUNT = 10000, STEP = 3 * PAGE_BYTES / 64 };
+    static void *block[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        block[i] = memset(take(64), 1, 64);
+    for (size_t i = 0; i < COUNT; i++)
+        if (i % STEP != 0)
+            give(block[i]);
+    ck_assert_uint_gt(heap_trim(), COUNT / 2 * 64);
+    ck_assert_uint_le(resident_bytes(), (COUNT / STEP + 1) * PAGE_BYTES);
+    ck_assert_uint_eq(heap_trim(), 0);
+    heap_check();
+}
+END_TEST
+
+START_TEST(a_child_knows_of_pages_that_went)
+{
+    build_and_free_in_runs();
+    heap_trim();
+    for (int bare = 0; bare < 2; bare++) {
+        if (!bare)
+            heap_before_fork();
+        pid_t child = fork();
+        if (child == 0) {
+            if (bare)
+                heap_after_bare_fork();
+            else
+                heap_after_fork_child();
+            heap_check();
+            ck_assert_uint_eq(live_blocks(), RUNS / 20 * RUN);
+            claim_that_survivors_are_whole();
+            free_many();
+            heap_check();
+            _exit(0);
+        }
+        if (!bare)
+            heap_after_fork_parent();
+        int status = -1;
+        ck_assert_int_eq(waitpid(child, &status, 0), child);
+        ck_assert_int_eq(status, 0);
+    }
+    heap_check();
+}
+END_TEST
+
 START_TEST(free_slots_beyond_a_tenth_go_back_by_themselves)
 {
     enum { COUNT = 1024 };
@@ -243,8 +375,13 @@ int main(void)
     tcase_add_test(t, accounts_cost_four_bytes_a_small_block);
     tcase_add_test(t, tags_move_from_class_to_class);
     tcase_add_test(t, trim_gives_everything_back);
+    tcase_add_loop_test(t, blocks_of_pages_that_went_are_handed_out_again, 0, 2);
+    tcase_add_test(t, trim_gives_back_pages_inside_pools);
+    tcase_add_test(t, a_child_knows_of_pages_that_went);
     tcase_add_test(t, free_slots_beyond_a_tenth_go_back_by_themselves);
 #ifndef HG_STRESS
+    tcase_add_test(t,
+                   pages_without_a_live_block_go_back_when_runs_of_neighbours_die);
     tcase_add_test(t,
                    what_is_built_and_dropped_again_and_again_is_kept_for_a_second);
 #endif

@@ -255,7 +255,8 @@ START_TEST(others_may_allocate_while_the_heap_is_walked)
     for (int i = 0; i < 2; i++)
         pthread_create(&thread[i], NULL, be_busy, NULL);
     for (int i = 0; i < 500; i++) {
-        ck_assert_uint_lt(live_blocks(), 200);
+        /* A list caught half-way makes the other blocks of its pool look live. */
+        ck_assert_uint_lt(live_blocks(), 102 + 2 * SLOT_BYTES / BLOCK_ALIGN);
         struct heap_census c = census();
         ck_assert_uint_eq(c.mapped, c.live + c.free_blocks + c.free_pools +
                                         c.tails + c.headers);
