@@ -36,8 +36,9 @@
 #define STEP 4u       /* arenas mapped at once */
 #define CANDIDATES 8u /* arenas looked at in one list */
 #define KEEP_BYTES_MIN ((size_t)8 << 20)
-#define SPARE_ARENAS 4u /* without a pool, mapped though address space is limited  \
-                         */
+#define SPARE_ARENAS                                                               \
+    4u /* without a pool, mapped though address space is limited                   \
+        */
 #define SECOND_MS 1000u
 #endif
 #define WINDOW_ARENAS ((uint32_t)(WINDOW_BYTES / ARENA_BYTES))
