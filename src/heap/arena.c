@@ -30,6 +30,12 @@
 #define STEP 1u
 #define CANDIDATES 1u
 #define KEEP_BYTES_MIN (2 * SLOT_BYTES)
+#define SPARE_ARENAS 1u
+#define SECOND_MS 3u
+#else
+#define STEP 4u       /* arenas mapped at once */
+#define CANDIDATES 8u /* arenas looked at in one list */
+#define KEEP_BYTES_MIN ((size_t)8 << 20)
 #define SPARE_ARENAS 4u /* without a pool, yet mapped in a limited space */
 #define SECOND_MS 1000u
 #endif
