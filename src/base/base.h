@@ -17,6 +17,9 @@
 #define HG_HIDDEN __attribute__((visibility("hidden")))
 #define HG_ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* Reads what another thread may be changing, and can do with anything it finds. */
+#define HG_RACY __attribute__((no_sanitize("thread")))
+
 /* Let the compiler take a value as it is, and not split it into what it was made
  * of. */
 #define HG_OPAQUE(value) __asm__("" : "+r"(value))

@@ -240,7 +240,7 @@ static inline uint32_t pool_capacity(const struct pool *pool) /* not large */
 }
 
 /* Whether the block that begins there is in an absent page. */
-static inline bool pool_absent_at(const struct pool *pool, size_t within)
+static inline HG_RACY bool pool_absent_at(const struct pool *pool, size_t within)
 {
     return (pool->absent >> within / PAGE_BYTES & 1) != 0;
 }

@@ -10,9 +10,6 @@
 
 #include <string.h>
 
-/* Reads what an owner may be changing, and can do with anything it finds. */
-#define HG_RACY __attribute__((no_sanitize("thread")))
-
 void locks_take(void)
 {
     lock_take(&heaps_lock);

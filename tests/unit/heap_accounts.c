@@ -227,9 +227,11 @@ static void build_and_free_in_runs(void)
 
 static void claim_that_survivors_are_whole(void)
 {
+    size_t spoilt = 0; /* an assertion for each of the bytes would take a minute */
     for (size_t i = 0; i < MANY; i++)
         for (size_t b = 0; many[i] != NULL && b < many_sizes[i % 4]; b++)
-            ck_assert_uint_eq(many[i][b], i % 251);
+            spoilt += many[i][b] != i % 251;
+    ck_assert_uint_eq(spoilt, 0);
 }
 
 static void free_many(void)
