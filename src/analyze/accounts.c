@@ -77,12 +77,11 @@ static bool is_new_peak(const struct ledger_header *header, const struct flow *a
     return live >= header->peak_bytes;
 }
 
-/* Updates under way are all of RAW.  OBJ is what the others leave of the sum. */
+/* Updates under way are all of RAW. */
 static void work_out_domains(const struct ledger_header *header,
                              const struct flow *away, bool now_is_peak,
                              struct accounts *accounts)
 {
-    struct measure rest = accounts->sum;
     for (int i = 0; i < LEDGER_DOMAINS; i++) {
         if (i == LEDGER_OBJ)
             continue;
@@ -95,8 +94,32 @@ static void work_out_domains(const struct ledger_header *header,
         domain->at[MOMENT_PEAK] =
             now_is_peak ? live : peak_share(header, &header->domain[i]);
         domain->at[MOMENT_TOTAL] = flow.allocated;
-        for (int m = 0; m < MOMENTS; m++)
-            rest.at[m] = less_amount(rest.at[m], domain->at[m]);
+    }
+}
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * OBJ is what the others leave of the sum, and none has more of it than the
+ * others leave: then the domains sum to it, whatever was under way.  In a forked
+ * child they can claim more, for a node that gave back more of its inheritance
+ * than it got counts as nothing, and what it got may have been of any domain.
+ */
+static void share_out_domains(struct accounts *accounts)
+{
+    struct measure rest = accounts->sum;
+    for (int i = 0; i < LEDGER_DOMAINS; i++) {
+        if (i == LEDGER_OBJ)
+            continue;
+        for (int m = 0; m < MOMENTS; m++) {
+            struct amount *amount = &accounts->domain[i].at[m];
+            amount->bytes = lower(amount->bytes, rest.at[m].bytes);
+            amount->blocks = lower(amount->blocks, rest.at[m].blocks);
+            rest.at[m] = less_amount(rest.at[m], *amount);
+        }
     }
     accounts->domain[LEDGER_OBJ] = rest;
 }
@@ -160,16 +183,11 @@ static void take_off_inherited(const struct ledger_copy *copy,
         }
         measure_add(&accounts->sum, node);
     }
-    struct amount objects = accounts->inherited;
     for (int d = 0; d < LEDGER_DOMAINS; d++) {
         struct amount part = {copy->header.domain_inherited[d].bytes,
                               copy->header.domain_inherited[d].blocks};
-        if (d == LEDGER_OBJ)
-            continue;
         take_off(&accounts->domain[d], part);
-        objects = less_amount(objects, part);
     }
-    take_off(&accounts->domain[LEDGER_OBJ], objects);
 }
 
 hg_status accounts_work_out(const struct ledger_copy *copy,
@@ -181,6 +199,7 @@ hg_status accounts_work_out(const struct ledger_copy *copy,
         return status;
     if (copy->inherited_count > 0)
         take_off_inherited(copy, accounts);
+    share_out_domains(accounts);
     return HG_OK;
 }
 

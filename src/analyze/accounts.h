@@ -18,9 +18,12 @@ struct accounts {
  * Work out the accounts of a copy that was read with LEDGER_PART_ACCOUNTS.
  *
  * Updates under way (AWAY) are included.  What a forked child inherited is not:
- * its live value is what it holds beyond that, by node.  The domains of a forked
- * child sum to more than `sum`: nobody knows which domain the inherited blocks
- * belong to, so they are taken off OBJ, as far as it goes.
+ * its live value is what it holds beyond that, by node, and at least 0.  Its peak
+ * is of the moment when it held most, inheritance included; so a child that gives
+ * its inheritance back and then gets blocks of its own has more live than at its
+ * peak.
+ *
+ * Nodes and domains both sum to `sum`.
  *
  * Returns HG_ENOMEM, or HG_OK; then accounts_drop() releases what is in *accounts.
  */

@@ -280,6 +280,7 @@ static bool start_child(void)
     }
     ledger_close(&session.ledger);
     session.ledger = child;
+    session.tree.ledger = &session.ledger; /* `child` is for the next fork */
     threads_after_fork();
     open_book();
     return true;

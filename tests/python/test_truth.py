@@ -268,6 +268,14 @@ class Sums(Case):
         for kind in "function", "file", "stack", "thread", "domain":
             if kind != "stack" or "--lines" not in options:
                 self.assertEqual(self.cut(run.ledger, kind), whole)
+        # Each process counts its own, too, beside its lines.
+        report = run.report()
+        for what in "live", "peak":
+            counted = sum(process[what + "_bytes"] for process in report["processes"])
+            inherited = sum(process["inherited_bytes"] for process in report["processes"])
+            if not inherited:
+                self.assertEqual(whole[what + "_bytes"], counted)
+            self.assertGreaterEqual(whole[what + "_bytes"], counted - inherited)
         return run
 
     SHAPES = ("def rise(n): return [bytes(1000) for i in range(n)]\n"
@@ -301,6 +309,55 @@ class Sums(Case):
                    "threads = [threading.Thread(target=work, args=[n]) for n in range(8)]\n"
                    "for thread in threads: thread.start()\n"
                    "for thread in threads: thread.join()\n")
+
+    CHILDREN = ("import os, subprocess, sys\n"
+                "def work(n):\n"
+                "    return [bytes(n) for i in range(1000)]\n"
+                "kept = [{i: bytes(5000)} for i in range(100)]\n"
+                "if os.fork() == 0:\n"
+                "    kept = None\n"
+                "    more = work(300)\n"
+                "    if os.fork() == 0:\n"
+                "        more = work(70)\n"
+                "        os._exit(0)\n"
+                "    os.wait()\n"
+                "    os._exit(0)\n"
+                "os.wait()\n"
+                "more = work(3)\n"
+                "program = 'more = [bytes(100) for i in range(1000)]'\n"
+                "subprocess.run([sys.executable, '-c', program], check=True)\n")
+
+    def test_of_children(self):
+        run = self.check(self.CHILDREN)
+        report = run.report()
+        self.assertEqual((len(report["processes"]), report["unread"]), (4, []))
+        # 33 bytes besides their own. Each list is one object and one table, of 1100 pointers.
+        row = run.line(3, "--live")
+        self.assertEqual((row["live_bytes"], row["live_blocks"]),
+                         (3 * (8800 + 56 + 33000) + 1000 * (300 + 70 + 3), 3 * 1002))
+
+    def test_of_the_program_alone_when_its_children_are_left_out(self):
+        run = self.check(self.CHILDREN)
+        report = run.report("--no-children")
+        (process,) = report["processes"]
+        for what in "live_bytes", "peak_bytes":
+            self.assertEqual(sum(row[what] for row in report["rows"]), process[what])
+            self.assertEqual(report["totals"][what], process[what])
+        row = run.line(3, "--live", "--no-children")
+        self.assertEqual((row["live_bytes"], row["live_blocks"]), (8800 + 56 + 36000, 1002))
+
+    def test_of_pools_of_processes(self):
+        for way in "fork", "spawn", "forkserver":
+            with self.subTest(way):
+                run = self.check("import multiprocessing\n"
+                                 "def work(n): return len([bytes(n) for i in range(1000)])\n"
+                                 "if __name__ == '__main__':\n"
+                                 f"    way = multiprocessing.get_context('{way}')\n"
+                                 "    with way.Pool(2) as pool:\n"
+                                 "        pool.map(work, range(10))\n"
+                                 "        pool.close(), pool.join()\n")
+                self.assertGreaterEqual(len(run.report()["processes"]), 3)
+                self.assertGreaterEqual(run.line(2)["total_blocks"], 10000)
 
     def test_of_programs_that_do_next_to_nothing(self):
         for text in "", "import json\n", "import subprocess\n", "import asyncio\n":

@@ -219,6 +219,25 @@ START_TEST(domains_sum_to_the_whole)
 }
 END_TEST
 
+START_TEST(a_childs_domains_sum_to_the_whole_though_it_gave_back_objects)
+{
+    struct fixture f;
+    begin(&f);
+    maker_inherited(&f.maker, f.a, 1000, 10);
+    maker_allocated_in(&f.maker, LEDGER_MEM, f.a, 300);
+    maker_freed(&f.maker, f.a, 400); /* of the inherited ones */
+    maker_allocated(&f.maker, f.b, 50);
+    work_out(&f);
+
+    ck_assert_amount(f.accounts.sum.at[MOMENT_LIVE], 50, 1);
+    ck_assert_amount(f.accounts.domain[LEDGER_MEM].at[MOMENT_LIVE], 50, 1);
+    ck_assert_amount(f.accounts.domain[LEDGER_OBJ].at[MOMENT_LIVE], 0, 0);
+    ck_assert_amount(f.accounts.domain[LEDGER_MEM].at[MOMENT_TOTAL], 300, 1);
+    ck_assert_amount(f.accounts.domain[LEDGER_OBJ].at[MOMENT_TOTAL], 50, 1);
+    end(&f);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -232,6 +251,7 @@ int main(void)
         more_freed_than_allocated_is_nothing_live,
         what_a_child_inherited_is_not_its_own,
         domains_sum_to_the_whole,
+        a_childs_domains_sum_to_the_whole_though_it_gave_back_objects,
     };
     return RUN_SUITE("accounts", tests);
 }
