@@ -35,8 +35,10 @@ enum {
     SLOTS_BETWEEN = 256, /* two looks at the clock */
     PAGES_BETWEEN = 8,
     PICKED_BETWEEN = 512,
+    AHEAD = 8,
     BATCH = 1024, /* objects, or one component */
-    LATE = sizeof((struct cycle){0}.late) / sizeof(uint16_t *)
+    LATE = sizeof((struct cycle){0}.late) / sizeof(uint16_t *),
+    SOON = sizeof((struct cycle){0}.soon) / sizeof(hg_object *)
 };
 
 static inline bool late(uint64_t until_ns)
@@ -59,15 +61,28 @@ static inline bool bit_of(const uint64_t *bits, uint32_t slot)
     return bits[slot / 64] >> slot % 64 & 1;
 }
 
+static inline void mark(struct page *page, uint32_t slot)
+{
+    page->seen[slot / 64] |= 1ull << slot % 64;
+    page->dirty |= 1ull << slot / 64;
+}
+
 static inline void queue_push(struct cycle *cycle, struct page *page)
 {
     page->queued = true;
     cycle->queue[cycle->queue_tail++ & cycle->queue_mask] = page->seq;
 }
 
+static inline void array_prefetch(const hg_object *object)
+{
+    uint16_t at = object->type->array.at;
+    if (at != 0)
+        __builtin_prefetch(*(void *const *)((const char *)object + at));
+}
+
 /* The counts of a large world are not in the cache: ask for each, and add when some
    others have been asked for. */
-static void edge_count(void *target, void *arg)
+HG_ALWAYS_INLINE void edge_count(void *target, void *arg)
 {
     hg_world *w = arg;
     struct page *page = target == NULL ? NULL : page_of(w, target);
@@ -95,18 +110,16 @@ static void counts_end(struct cycle *cycle)
 }
 
 /* Leaves have all bits set already, and so cost no branch of their own. */
-static void edge_see(void *target, void *arg)
+HG_ALWAYS_INLINE void edge_see(void *target, void *arg)
 {
     hg_world *w = arg;
     struct page *page = target == NULL ? NULL : page_of(w, target);
     if (HG_UNLIKELY(page == NULL))
         return;
     uint32_t slot = slot_of(page, target);
-    uint64_t *word = &page->seen[slot / 64];
-    uint64_t bit = 1ull << slot % 64;
-    if (*word & bit)
+    if (bit_of(page->seen, slot))
         return;
-    *word |= bit;
+    mark(page, slot);
     if (!page->queued)
         queue_push(&w->cycle, page);
 }
@@ -186,6 +199,7 @@ static int phase_init(hg_world *w, uint64_t until_ns)
             memset(page->done, 0, words * 8);
             memset(page->count, 0, page->slots * sizeof *page->count);
             page->queued = false;
+            page->dirty = 0;
         }
         if (c->at % PAGES_BETWEEN == 0 && late(until_ns))
             return 0;
@@ -212,6 +226,14 @@ HG_ALWAYS_INLINE bool edges_slice(const hg_object *object, uint32_t *at,
     return false;
 }
 
+/* Counting goes through a page from end to end: what an array's items lie in is all
+   that the machine does not foresee. */
+static inline void items_ask(const struct page *page, uint32_t slot)
+{
+    if (slot < page->carved && (page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED)
+        array_prefetch(object_at(page, slot));
+}
+
 static int count_pages(hg_world *w, uint64_t until_ns)
 {
     for (struct cycle *c = &w->cycle; c->at < c->pages; c->at++, c->slot = 0) {
@@ -221,6 +243,7 @@ static int count_pages(hg_world *w, uint64_t until_ns)
             if (end > page->carved)
                 end = page->carved;
             for (; c->slot < end; c->slot++, c->item = 0) {
+                items_ask(page, c->slot + AHEAD);
                 if ((page->state[c->slot] & LIVE_TRACKED) != LIVE_TRACKED ||
                     bit_of(page->done, c->slot))
                     continue;
@@ -258,35 +281,60 @@ static inline void object_scan(hg_world *w, hg_object *object)
         edges_each(object, edge_see, w);
 }
 
-static HG_NOINLINE void page_scan(hg_world *w, struct page *page)
+/*
+ * What is to be scanned is not in the cache either: it waits in a ring while it is
+ * asked for, and halfway through so are the items of its array.
+ */
+static inline void object_soon(hg_world *w, hg_object *object, size_t bytes)
 {
-    uint32_t words = (page->carved + 63) / 64;
-    for (uint32_t i = 0; i < words; i++) {
-        uint64_t fresh;
-        while ((fresh = page->seen[i] & ~page->done[i]) != 0) {
-            page->done[i] |= fresh;
-            for (uint64_t ask = fresh; ask != 0; ask &= ask - 1) {
-                uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(ask);
-                __builtin_prefetch(object_at(page, slot));
-                __builtin_prefetch((char *)object_at(page, slot + 1) - 1);
-            }
-            for (; fresh != 0; fresh &= fresh - 1) {
-                uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(fresh);
-                if ((page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED)
-                    object_scan(w, object_at(page, slot));
-            }
-        }
-    }
-    page->queued = false;
-    for (uint32_t i = 0; i < words; i++) {
-        if (page->seen[i] & ~page->done[i]) {
-            queue_push(&w->cycle, page);
-            return;
-        }
+    struct cycle *c = &w->cycle;
+    __builtin_prefetch(object);
+    __builtin_prefetch((char *)object + bytes - 1);
+    unsigned at = c->soon_at++;
+    const hg_object *half = c->soon[(at + SOON / 2) % SOON];
+    if (half != NULL)
+        array_prefetch(half);
+    hg_object *now = c->soon[at % SOON];
+    c->soon[at % SOON] = object;
+    if (now != NULL)
+        object_scan(w, now);
+}
+
+/* Before a slice ends, for what is waiting may die then. */
+static void soon_end(hg_world *w)
+{
+    struct cycle *c = &w->cycle;
+    for (unsigned i = 0; i < SOON; i++) {
+        hg_object *now = c->soon[(c->soon_at + i) % SOON];
+        c->soon[(c->soon_at + i) % SOON] = NULL;
+        if (now != NULL)
+            object_scan(w, now);
     }
 }
 
-static int phase_roots(hg_world *w, uint64_t until_ns)
+/* Once upwards; what it marks behind itself waits for the next time. */
+static HG_NOINLINE void page_scan(hg_world *w, struct page *page)
+{
+    uint64_t ahead = UINT64_MAX;
+    page->queued = true;
+    while ((page->dirty & ahead) != 0) {
+        uint32_t i = (uint32_t)__builtin_ctzll(page->dirty & ahead);
+        uint64_t fresh = page->seen[i] & ~page->done[i];
+        page->dirty &= ~(1ull << i);
+        page->done[i] |= fresh;
+        ahead = UINT64_MAX << i;
+        for (; fresh != 0; fresh &= fresh - 1) {
+            uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(fresh);
+            if ((page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED)
+                object_soon(w, object_at(page, slot), page->slot_bytes);
+        }
+    }
+    page->queued = false;
+    if (page->dirty != 0)
+        queue_push(&w->cycle, page);
+}
+
+static int roots_pages(hg_world *w, uint64_t until_ns)
 {
     for (struct cycle *c = &w->cycle; c->at < c->pages;) {
         struct page *page = page_to_scan(w, c->at++);
@@ -297,16 +345,22 @@ static int phase_roots(hg_world *w, uint64_t until_ns)
                 continue;
             uint32_t count = object_at(page, slot)->count;
             if ((uint16_t)count != page->count[slot] || count & COUNT_IMMORTAL)
-                page->seen[slot / 64] |= 1ull << slot % 64;
+                mark(page, slot);
         }
-        /* While it is in the cache.  If it waits in the queue, so it does twice;
-           then there is nothing to do the second time. */
+        /* While it is in the cache. */
         if (!page->queued)
             page_scan(w, page);
         if (late(until_ns))
             return 0;
     }
     return 1;
+}
+
+static int phase_roots(hg_world *w, uint64_t until_ns)
+{
+    int done = roots_pages(w, until_ns);
+    soon_end(w);
+    return done;
 }
 
 /* Scan some of the last of the long ones, which may have died meanwhile. */
@@ -324,17 +378,22 @@ static void long_scan(hg_world *w)
 static int phase_drain(hg_world *w, uint64_t until_ns)
 {
     struct cycle *c = &w->cycle;
-    while (c->longs.count > 0 || c->queue_head != c->queue_tail) {
+    for (;;) {
+        if (c->queue_head == c->queue_tail)
+            soon_end(w);
+        if (c->longs.count == 0 && c->queue_head == c->queue_tail)
+            return 1;
         if (c->longs.count > 0) {
             long_scan(w);
         } else {
             uint32_t seq = c->queue[c->queue_head++ & c->queue_mask];
             page_scan(w, page_at(w, w->order[seq]));
         }
-        if (late(until_ns))
+        if (late(until_ns)) {
+            soon_end(w);
             return 0;
+        }
     }
-    return 1;
 }
 
 static int phase_pick(hg_world *w, uint64_t until_ns)

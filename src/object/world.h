@@ -36,6 +36,7 @@
     (1u << 31) /* ids of pages: an index of `table`, or this and one of            \
                   `huge` */
 
+_Static_assert(PAGE_SLOTS <= 64 * 64, "a bit for each word of bits");
 _Static_assert(PAGE_SLOTS <= 1u << SLOT_BITS, "a slot's number fits into a link");
 
 /* While something waits to be disposed of, world_tick() comes every so many
@@ -76,6 +77,7 @@ struct page {
     bool young;      /* in young[], as may hold objects of generation 0 */
     bool middle;     /* in middle[] */
     uint64_t *done;  /* reached and scanned */
+    uint64_t dirty;  /* a bit for each word of `seen` that may have others */
     uint32_t *exact; /* a number for each slot, or NULL: subset.c, cycle.c */
 
     char *base;
@@ -137,6 +139,8 @@ struct cycle {
     uint32_t *start;   /* of each component in `sorted`, by its smallest member */
     uint32_t *sorted;  /* candidates, component after component */
     struct set batch;
+    hg_object *soon[16]; /* reached, to be scanned; a ring */
+    unsigned soon_at;
     uint16_t *late[16]; /* counts that wait for their line of the cache; a ring */
     unsigned late_at;
     uint16_t nowhere; /* what the ring begins with */
