@@ -90,6 +90,10 @@ static inline void *heap_alloc_fast(size_t class, struct pool **pool)
     return block;
 }
 
+/* After heap_alloc_fast(): whether another try will do, because the thread has a
+   pool of the class with a block to take.  Cheaper than heap_alloc_slow(). */
+bool heap_refill(size_t class);
+
 /*
  * The pool of `block` if its owner, this thread, may free it by
  * heap_free_fast(); else NULL.  *offset is set when a pool is returned.
@@ -106,6 +110,10 @@ static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
     struct heap *owner = atomic_load_explicit(&pool->fast, memory_order_relaxed);
     return __builtin_expect(owner == heap_mine, 1) ? pool : NULL;
 }
+
+/* After heap_fast_pool(): whether another try will do, because the block is a small
+   one of a pool of this thread's that was full.  Cheaper than heap_free_slow(). */
+bool heap_reopen(const void *block);
 
 void heap_pool_emptied(struct pool *pool); /* used just became 0 */
 

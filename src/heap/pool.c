@@ -253,6 +253,43 @@ uint32_t chain_length(const struct pool *pool, void *first, void **last)
     return n;
 }
 
+/* Relaxed: a look whether mail_drain() is worth a call. */
+static inline bool has_mail(const struct thread_heap *heap)
+{
+    return atomic_load_explicit(&heap->mail, memory_order_relaxed) != 0;
+}
+
+/* Make the head of the ring a pool that has a block to take, or the ring empty.
+   False: it is empty, or there is mail to be read first. */
+static inline bool ring_refill(struct thread_heap *heap, size_t class)
+{
+    for (;;) {
+        struct pool *pool = heap->pool[class];
+        if (pool->free != NULL)
+            return true;
+        if (pool == &pool_exhausted || has_mail(heap))
+            return false;
+        if (pool->absent == 0) {
+            ring_remove(heap, pool);
+            pool_set_full(pool);
+            heap->opened -= heap->opened != 0;
+            continue;
+        }
+        /* What was used before costs no fresh page. */
+        struct pool *next = pool_at_slot(pool->next);
+        if (next->free == NULL) {
+            pool_carve(heap, pool);
+            return true;
+        }
+        heap->pool[class] = next;
+    }
+}
+
+bool heap_refill(size_t class)
+{
+    return ring_refill((struct thread_heap *)heap_mine, class);
+}
+
 void *class_alloc(struct thread_heap *heap, unsigned class)
 {
     for (;;) {
@@ -263,31 +300,32 @@ void *class_alloc(struct thread_heap *heap, unsigned class)
             pool->used++;
             return block;
         }
-        /* Relaxed: a look whether mail_drain() is worth a call. */
-        if (atomic_load_explicit(&heap->mail, memory_order_relaxed) != 0) {
+        if (has_mail(heap))
             mail_drain(heap, heap);
-            continue;
-        }
-        if (pool->absent != 0) {
-            /* What was used before costs no fresh page. */
-            struct pool *next = pool_at_slot(pool->next);
-            if (next->free != NULL)
-                heap->pool[class] = next;
-            else
-                pool_carve(heap, pool);
-            continue;
-        }
-        if (pool != &pool_exhausted) {
-            ring_remove(heap, pool);
-            pool_set_full(pool);
-            heap->opened -= heap->opened != 0;
-            continue;
-        }
-        if (heaps_adopt_pools(heap, class))
-            continue;
-        if (pool_take(heap, class) == NULL)
+        else if (pool != &pool_exhausted)
+            ring_refill(heap, class);
+        else if (!heaps_adopt_pools(heap, class) && pool_take(heap, class) == NULL)
             return NULL;
     }
+}
+
+bool heap_reopen(const void *block)
+{
+    size_t offset;
+    if (!heap_in_window(block, &offset))
+        return false;
+    struct thread_heap *heap = (struct thread_heap *)heap_mine;
+    struct pool *pool = heap_pool_at(offset);
+    size_t within = offset & (SLOT_BYTES - 1);
+    uint64_t product = pool_product(pool, within);
+    if (pool_state(pool) != POOL_FULL || pool->class >= SMALL_CLASSES ||
+        pool_owner(pool) != heap->id || (uint32_t)product >= pool->reciprocal ||
+        product >> 32 >= pool_capacity(pool))
+        return false;
+    pool_set_used(heap, pool);
+    if (HG_UNLIKELY(heap->opened >= OPENED_MIN))
+        pools_cool(heap);
+    return true;
 }
 
 void class_free(struct thread_heap *heap, struct pool *pool, void *block)

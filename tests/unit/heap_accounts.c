@@ -289,7 +289,12 @@ START_TEST(trim_gives_back_pages_inside_pools)
     for (size_t i = 0; i < COUNT; i++)
         if (i % STEP != 0)
             give(block[i]);
-    ck_assert_uint_gt(heap_trim(), COUNT / 2 * 64);
+    size_t trimmed = heap_trim();
+#ifndef HG_STRESS /* where most of them went without being asked */
+    ck_assert_uint_gt(trimmed, COUNT / 2 * 64);
+#else
+    (void)trimmed;
+#endif
     ck_assert_uint_le(resident_bytes(), (COUNT / STEP + 1) * PAGE_BYTES);
     ck_assert_uint_eq(heap_trim(), 0);
     heap_check();

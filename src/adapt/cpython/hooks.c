@@ -225,6 +225,33 @@ HG_ALWAYS_INLINE bool is_quiet(enum py_domain domain, size_t bytes)
                             : heap_is_small(bytes);
 }
 
+/* Take a small block and write it down; NULL: not on the fast path. */
+HG_ALWAYS_INLINE void *take_small(enum py_domain domain, uint32_t node,
+                                  size_t bytes)
+{
+    struct pool *pool;
+    void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
+
+    if (HG_UNLIKELY(block == NULL))
+        return NULL;
+    pool->tags[heap_block_index(pool, block)] =
+        tag_of(node, heap_small_slack(bytes));
+    book_allocated(node, ledger_domains[domain], bytes);
+    return block;
+}
+
+/* The same when the class's pool has no block left. */
+static HG_NOINLINE void *take_small_slow(enum py_domain domain, uint32_t node,
+                                         size_t bytes)
+{
+    if (HG_LIKELY(heap_refill(heap_small_class(bytes)))) {
+        book_watch_epochs();
+        return take_small(domain, node, bytes);
+    }
+    return allocate_slow((struct owner){.node = node}, ledger_domains[domain],
+                         bytes, false);
+}
+
 static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
 {
     size_t n = at_least_one(bytes);
@@ -235,14 +262,8 @@ static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
     struct owner owner = traced_owner(domain);
 
     if (n <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away) {
-        struct pool *pool;
-        void *block = heap_alloc_fast(heap_small_class(n), &pool);
-        if (block != NULL) {
-            pool->tags[heap_block_index(pool, block)] =
-                tag_of(owner.node, heap_small_slack(n));
-            book_allocated(owner.node, ledger_domains[domain], n);
-            return block;
-        }
+        void *block = take_small(domain, owner.node, n);
+        return block != NULL ? block : take_small_slow(domain, owner.node, n);
     }
     return allocate_slow(owner, ledger_domains[domain], n, false);
 }
@@ -257,13 +278,9 @@ HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l,
     uint32_t node = frames_fast(l, mode);
     if (HG_UNLIKELY(node == LEDGER_NO_NODE))
         return traced_malloc_slow(domain, bytes);
-    struct pool *pool;
-    void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
+    void *block = take_small(domain, node, bytes);
     if (HG_UNLIKELY(block == NULL))
-        return traced_malloc_slow(domain, bytes);
-    pool->tags[heap_block_index(pool, block)] =
-        tag_of(node, heap_small_slack(bytes));
-    book_allocated(node, ledger_domains[domain], bytes);
+        return take_small_slow(domain, node, bytes);
     return block;
 }
 
@@ -286,12 +303,32 @@ HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l,
     return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
 }
 
+/* Strike out and free a block of a pool that heap_fast_pool() gave; false: it is
+   watched, and nothing was done. */
+HG_ALWAYS_INLINE bool give_small(enum py_domain domain, struct pool *pool,
+                                 void *block)
+{
+    uint32_t tag = pool->tags[heap_block_index(pool, block)];
+
+    if (HG_UNLIKELY(tag & TAG_WATCHED))
+        return false;
+    size_t bytes = heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK);
+    HG_OPAQUE(bytes);
+    book_freed(tag_node(tag), ledger_domains[domain], bytes);
+    heap_free_fast(pool, block);
+    return true;
+}
+
 static HG_NOINLINE void traced_free_slow(enum py_domain domain, void *block)
 {
     const struct py_layout *l = python.layout;
+    bool away = domain == PY_RAW && !frames_lock_is_mine(l, current_state(l));
+    size_t offset;
 
-    free_slow(domain == PY_RAW && !frames_lock_is_mine(l, current_state(l)), domain,
-              block);
+    if (book.nodes != NULL && domain != PY_RAW && heap_reopen(block) &&
+        give_small(domain, heap_fast_pool(block, &offset), block))
+        return;
+    free_slow(away, domain, block);
 }
 
 HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain domain,
@@ -307,15 +344,8 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
         traced_free_slow(domain, block);
         return;
     }
-    uint32_t tag = pool->tags[heap_block_index(pool, block)];
-    if (HG_UNLIKELY(tag & TAG_WATCHED)) {
+    if (HG_UNLIKELY(!give_small(domain, pool, block)))
         traced_free_slow(domain, block);
-        return;
-    }
-    size_t bytes = heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK);
-    HG_OPAQUE(bytes);
-    book_freed(tag_node(tag), ledger_domains[domain], bytes);
-    heap_free_fast(pool, block);
 }
 
 static HG_NOINLINE void *traced_resize(enum py_domain domain, void *block,
@@ -380,6 +410,10 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l,
 static HG_NOINLINE void *plain_malloc_slow(size_t bytes)
 {
     struct place place;
+    struct pool *pool;
+
+    if (heap_is_small(bytes) && heap_refill(heap_small_class(bytes)))
+        return heap_alloc_fast(heap_small_class(bytes), &pool);
     return heap_alloc_slow(bytes, &place);
 }
 
@@ -418,6 +452,16 @@ static void *plain_calloc(void *context, size_t count, size_t bytes)
                          product, true);
 }
 
+static HG_NOINLINE void plain_free_slow(enum py_domain domain, void *block)
+{
+    size_t offset;
+
+    if (heap_reopen(block))
+        heap_free_fast(heap_fast_pool(block, &offset), block);
+    else
+        free_slow(true, domain, block);
+}
+
 HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
 {
     size_t offset;
@@ -426,7 +470,7 @@ HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
     if (HG_LIKELY(pool != NULL))
         heap_free_fast(pool, block);
     else
-        free_slow(true, domain, block);
+        plain_free_slow(domain, block);
 }
 
 static HG_NOINLINE void *plain_resize(enum py_domain domain, void *block,
