@@ -10,10 +10,12 @@
 /* A thread may take a lock only if every lock it holds has a lower rank; builds
    with -Dcheck=fast verify it. */
 enum lock_rank {
-    LOCK_HEAPS,  /* the list of abandoned heaps, and what is in them */
-    LOCK_TAGS,   /* the system heap, where tags live */
-    LOCK_ARENAS, /* which slots are free */
-    LOCK_HUGE,   /* the table of huge blocks */
+    LOCK_CACHES,  /* the list of caches for objects of one kind */
+    LOCK_HEAPS,   /* the list of abandoned heaps, and what is in them */
+    LOCK_TAGS,    /* the system heap, where tags live */
+    LOCK_OBJECTS, /* the large blocks of heap objects */
+    LOCK_ARENAS,  /* which slots are free */
+    LOCK_HUGE,    /* the table of huge blocks */
 };
 
 /* Zero-initialised but for the rank: unlocked. */

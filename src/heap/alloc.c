@@ -33,10 +33,10 @@ static inline size_t within_pool(size_t offset)
            ((size_t)heap_pool_at(offset)->slot_of_run << SLOT_SHIFT);
 }
 
-static void *pooled_slow(unsigned class, struct place *place)
+static void *pooled_slow(struct thread_heap *heap, unsigned class,
+                         struct place *place)
 {
-    struct thread_heap *heap = heap_of_thread();
-    if (heap == NULL) {
+    if (heap == &heap_exhausted) {
         heap = thread_enter();
         if (heap == NULL)
             return NULL;
@@ -50,12 +50,13 @@ static void *pooled_slow(unsigned class, struct place *place)
     return block;
 }
 
-static inline void *pooled_alloc(unsigned class, struct place *place)
+static inline void *pooled_alloc(struct thread_heap *heap, unsigned class,
+                                 struct place *place)
 {
-    struct pool *pool = ((struct thread_heap *)heap_mine)->pool[class];
+    struct pool *pool = heap->pool[class];
     void *block = pool->free;
     if (HG_UNLIKELY(block == NULL))
-        return pooled_slow(class, place);
+        return pooled_slow(heap, class, place);
     pool->free = *(void **)block;
     pool->used++;
     if (pool->tags == NULL)
@@ -65,12 +66,13 @@ static inline void *pooled_alloc(unsigned class, struct place *place)
     return block;
 }
 
-HG_ALWAYS_INLINE void *alloc(size_t bytes, bool zero, struct place *place)
+HG_ALWAYS_INLINE void *alloc(struct thread_heap *heap, size_t bytes, bool zero,
+                             struct place *place)
 {
     if (bytes == 0)
         bytes = 1;
     if (HG_LIKELY(bytes <= MEDIUM_MAX)) {
-        void *block = pooled_alloc(class_of(bytes), place);
+        void *block = pooled_alloc(heap, class_of(bytes), place);
         if (zero && block != NULL)
             memset(block, 0, bytes);
         return block;
@@ -78,24 +80,23 @@ HG_ALWAYS_INLINE void *alloc(size_t bytes, bool zero, struct place *place)
     if (bytes > REQUEST_MAX || !heap_start())
         return NULL;
     if (bytes <= LARGE_MAX)
-        return large_alloc(bytes, 1, zero, place);
-    return huge_alloc(bytes, 1, zero, place);
+        return large_alloc(object_of(heap), bytes, 1, zero, place);
+    return huge_alloc(object_of(heap), bytes, 1, zero, place);
 }
 
 void *heap_alloc_slow(size_t bytes, struct place *place)
 {
-    return alloc(bytes, false, place);
+    return alloc((struct thread_heap *)heap_mine, bytes, false, place);
 }
 
 void *heap_calloc_slow(size_t bytes, struct place *place)
 {
-    return alloc(bytes, true, place);
+    return alloc((struct thread_heap *)heap_mine, bytes, true, place);
 }
 
-void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place)
+static void *alloc_aligned(struct thread_heap *heap, size_t align, size_t bytes,
+                           struct place *place)
 {
-    if (align <= BLOCK_ALIGN)
-        return alloc(bytes, false, place);
     if (align > REQUEST_MAX / 2 || bytes > REQUEST_MAX / 2 || !heap_start())
         return NULL;
     if (bytes == 0)
@@ -106,17 +107,33 @@ void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place)
        it. */
     size_t rounded = (bytes + align - 1) & ~(align - 1);
     /* A small block whose slack does not fit beside the tag; see struct place. */
-    if (heap_tags_kept && rounded <= SMALL_MAX && rounded - bytes > 31)
+    if (heap->keeps_tags && rounded <= SMALL_MAX && rounded - bytes > 31)
         rounded = (SMALL_MAX + align) & ~(align - 1);
     if (rounded <= MEDIUM_MAX)
-        return pooled_alloc(class_of(rounded), place);
+        return pooled_alloc(heap, class_of(rounded), place);
     if (bytes <= LARGE_MAX && align <= ARENA_BYTES)
-        return large_alloc(bytes, align, false, place);
-    return huge_alloc(bytes, align, false, place);
+        return large_alloc(object_of(heap), bytes, align, false, place);
+    return huge_alloc(object_of(heap), bytes, align, false, place);
 }
 
-/* Not a block of a pool of this thread's. */
-static __attribute__((noinline)) void free_other(struct pool *pool, size_t offset,
+void *heap_alloc_in(struct heap *in, size_t align, size_t bytes, bool zero,
+                    struct place *place)
+{
+    struct thread_heap *heap = (struct thread_heap *)in;
+    if (align <= BLOCK_ALIGN)
+        return alloc(heap, bytes, zero, place);
+    void *block = alloc_aligned(heap, align, bytes, place);
+    return block != NULL && zero ? memset(block, 0, bytes) : block;
+}
+
+void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place)
+{
+    return heap_alloc_in(heap_mine, align, bytes, false, place);
+}
+
+/* Not a block of a pool of this heap's. */
+static __attribute__((noinline)) void free_other(const struct thread_heap *heap,
+                                                 struct pool *pool, size_t offset,
                                                  void *block)
 {
     enum pool_state state = pool_state(pool);
@@ -131,8 +148,7 @@ static __attribute__((noinline)) void free_other(struct pool *pool, size_t offse
     HG_VERIFY(product >> 32 < pool_capacity(pool), "not a block", block);
     uint32_t id = pool_owner(pool);
     HG_VERIFY(id != SYSTEM_HEAP, "not a block of a caller", block);
-    HG_VERIFY(id != ((struct thread_heap *)heap_mine)->id,
-              "block freed twice, or never allocated", block);
+    HG_VERIFY(id != heap->id, "block freed twice, or never allocated", block);
     remote_free(pool, block);
 }
 
@@ -142,7 +158,7 @@ static HG_COLD void free_huge(void *block)
     slow_end();
 }
 
-void heap_free_slow(void *block)
+HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
 {
     size_t offset;
     if (HG_UNLIKELY(!heap_in_window(block, &offset))) {
@@ -150,7 +166,6 @@ void heap_free_slow(void *block)
         return;
     }
     struct pool *pool = pool_of(offset);
-    struct thread_heap *heap = (struct thread_heap *)heap_mine;
     size_t within = within_pool(offset);
     uint64_t product = pool_product(pool, within);
     enum pool_state state = pool_state(pool);
@@ -169,10 +184,20 @@ void heap_free_slow(void *block)
                 pools_cool(heap);
         }
         if (HG_UNLIKELY(pool->used == 0))
-            heap_pool_emptied(pool);
+            heap_emptied(heap, pool);
         return;
     }
-    free_other(pool, offset, block);
+    free_other(heap, pool, offset, block);
+}
+
+void heap_free_slow(void *block)
+{
+    free_by((struct thread_heap *)heap_mine, block);
+}
+
+void heap_free_in(struct heap *heap, void *block)
+{
+    free_by((struct thread_heap *)heap, block);
 }
 
 bool heap_find(const void *block, struct place *place)

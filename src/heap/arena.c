@@ -341,6 +341,8 @@ static uint32_t slots_try(unsigned count, uint64_t allowed, bool *clean)
 
 uint32_t slots_take(unsigned count, unsigned align, bool *clean)
 {
+    if (!limit_allows(count * SLOT_BYTES, true))
+        return NO_INDEX;
     uint64_t allowed = align == 1 ? UINT64_MAX : aligned_starts(align);
     uint32_t slot = slots_try(count, allowed, clean);
     /* No arena is empty, or there would be room in it: there is nothing to unmap
@@ -353,7 +355,8 @@ uint32_t slots_take(unsigned count, unsigned align, bool *clean)
 bool slots_take_at(uint32_t first, unsigned count)
 {
     uint32_t index = first / ARENA_SLOTS;
-    if (first % ARENA_SLOTS == 0 || first % ARENA_SLOTS + count > ARENA_SLOTS)
+    if (first % ARENA_SLOTS == 0 || first % ARENA_SLOTS + count > ARENA_SLOTS ||
+        !limit_allows(count * SLOT_BYTES, false))
         return false;
     uint64_t slots = run_mask(first % ARENA_SLOTS, count);
     lock_take(&arenas_lock);

@@ -16,6 +16,9 @@
  * After a fork that ran no handlers, _Fork() or clone(), nothing is whole but what
  * the thread itself owned.  Then lists that locks guard are made anew as well.
  *
+ * An object is treated like the heap of a thread that is gone, except that it stays
+ * whose it was: its owner may be the thread that forked, or another.
+ *
  * What remains: other threads' frees, half seen, that happen to look like such a
  * list.  POSIX promises such a child no malloc at all.
  */
@@ -59,8 +62,11 @@ static void adopt_pool(struct thread_heap *heap, struct pool *pool)
         n + pool->used + absent_mark(pool, absent) != pool_capacity(pool))
         forget_free_blocks(pool);
     heap->pools++;
+    object_count(object_of(heap), pool->slots * SLOT_BYTES);
+    /* As it is in no list and no ring now. */
+    atomic_store_explicit(&pool->state, POOL_USED, memory_order_relaxed);
     if (pool->used == pool_capacity(pool))
-        pool_set_full(pool);
+        pool_set_full(heap, pool);
     else
         pool_set_used(heap, pool);
 }
@@ -91,14 +97,19 @@ static void mend_remote(struct pool *pool)
 static bool is_lost(const struct thread_heap *heap, bool bare)
 {
     uint8_t state = atomic_load_explicit(&heap->state, memory_order_relaxed);
-    return heap != heap_of_thread() && (state == HEAP_OWNED || bare);
+    return heap != heap_of_thread() && state != HEAP_UNUSED &&
+           (state == HEAP_OWNED || state == HEAP_OBJECT || bare);
 }
 
 /* *arg tells whether the fork was a bare one. */
 static void mend_pool(void *arg, struct pool *pool)
 {
-    if (pool_state(pool) == POOL_LARGE)
+    if (pool_state(pool) == POOL_LARGE) {
+        struct thread_heap *object = object_at(pool_owner(pool));
+        object_count(object, pool->slots * SLOT_BYTES);
+        object_link(object, pool);
         return;
+    }
     struct thread_heap *heap = heap_at(pool_owner(pool));
     if (is_lost(heap, *(bool *)arg))
         adopt_pool(heap, pool);
@@ -123,7 +134,7 @@ static void list_abandoned(bool bare)
         abandoned_forget();
     for (uint32_t id = SYSTEM_HEAP + 1; id < heaps_count; id++) {
         struct thread_heap *heap = heap_at(id);
-        if (!is_lost(heap, bare))
+        if (!is_lost(heap, bare) || heap_is_object(heap))
             continue;
         atomic_store_explicit(&heap->state, HEAP_ABANDONED, memory_order_relaxed);
         abandoned_push(heap, heap->pools != 0);
@@ -134,14 +145,21 @@ static void list_abandoned(bool bare)
 static void mend(bool bare)
 {
     arenas_mend(bare);
-    if (bare)
+    if (bare) {
         huge_mend();
+        objects_mend_closed();
+    }
     for (uint32_t id = 0; id < heaps_count; id++) {
         struct thread_heap *heap = heap_at(id);
         atomic_store_explicit(&heap->mail, 0, memory_order_relaxed);
-        if (is_lost(heap, bare))
-            heap_init_empty(heap, id, id == SYSTEM_HEAP ? HEAP_SYSTEM : HEAP_OWNED);
+        if (!is_lost(heap, bare))
+            continue;
+        uint8_t state = atomic_load_explicit(&heap->state, memory_order_relaxed);
+        heap_init_empty(heap, id, state == HEAP_ABANDONED ? HEAP_OWNED : state);
+        heap->large_first = 0;
+        atomic_store_explicit(&heap->held, 0, memory_order_relaxed);
     }
+    huge_mend_objects();
     pools_walk(mend_pool, &bare);
     list_abandoned(bare);
     pools_walk(retire_empty, NULL);
@@ -149,9 +167,7 @@ static void mend(bool bare)
     /* A mapping that a thread was taking or returning is in no table. */
     struct heap_census parts;
     census_parts(&parts);
-    atomic_store_explicit(&heap_held,
-                          parts.live + parts.free_blocks + parts.free_pools +
-                              parts.tails + parts.headers,
+    atomic_store_explicit(&heap_held, heap_census_sum(&parts),
                           memory_order_relaxed);
 }
 

@@ -78,9 +78,10 @@ static inline size_t heap_small_slack(size_t bytes)
  * Take a block of a small class, or NULL: then call heap_alloc_slow().  The
  * block's pool goes to *pool.
  */
-static inline void *heap_alloc_fast(size_t class, struct pool **pool)
+static inline void *heap_alloc_fast_in(struct heap *heap, size_t class,
+                                       struct pool **pool)
 {
-    struct pool *p = heap_mine->pool[class];
+    struct pool *p = heap->pool[class];
     void *block = p->free;
     if (__builtin_expect(block == NULL, 0))
         return NULL;
@@ -88,6 +89,11 @@ static inline void *heap_alloc_fast(size_t class, struct pool **pool)
     p->used++;
     *pool = p;
     return block;
+}
+
+static inline void *heap_alloc_fast(size_t class, struct pool **pool)
+{
+    return heap_alloc_fast_in(heap_mine, class, pool);
 }
 
 /* After heap_alloc_fast(): whether another try will do, because the thread has a
@@ -98,7 +104,8 @@ bool heap_refill(size_t class);
  * The pool of `block` if its owner, this thread, may free it by
  * heap_free_fast(); else NULL.  *offset is set when a pool is returned.
  */
-static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
+static inline struct pool *heap_fast_pool_in(const struct heap *heap,
+                                             const void *block, size_t *offset)
 {
     size_t at;
     if (__builtin_expect(!heap_in_window(block, &at), 0))
@@ -108,14 +115,19 @@ static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
         __builtin_unreachable(); /* saves the callers a test */
     *offset = at;
     struct heap *owner = atomic_load_explicit(&pool->fast, memory_order_relaxed);
-    return __builtin_expect(owner == heap_mine, 1) ? pool : NULL;
+    return __builtin_expect(owner == heap, 1) ? pool : NULL;
+}
+
+static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
+{
+    return heap_fast_pool_in(heap_mine, block, offset);
 }
 
 /* After heap_fast_pool(): whether another try will do, because the block is a small
    one of a pool of this thread's that was full.  Cheaper than heap_free_slow(). */
 bool heap_reopen(const void *block);
 
-void heap_pool_emptied(struct pool *pool); /* used just became 0 */
+void heap_pool_emptied(struct pool *pool); /* of this thread's; used became 0 */
 
 static inline void heap_free_fast(struct pool *pool, void *block)
 {
@@ -163,6 +175,24 @@ bool heap_resize_in_place(void *block, size_t bytes, struct place *place);
    the block is as it was.  Tag and requested size move along. */
 void *heap_remap_huge(void *block, size_t bytes, struct place *place);
 
+/*
+ * Heaps as objects.  Each belongs to one thread at a time; its blocks may be freed
+ * by any.  Those who have none pass heap_mine.
+ */
+struct heap *heap_object_open(bool tags); /* NULL: no memory */
+/* Frees all of its blocks.  Nobody may be freeing one of them. */
+void heap_object_close(struct heap *object);
+/* `align`: a power of two, or 1. */
+void *heap_alloc_in(struct heap *heap, size_t align, size_t bytes, bool zero,
+                    struct place *place);
+/* By the owner of `heap`, of which `block` is, or by anybody else. */
+void heap_free_in(struct heap *heap, void *block);
+void heap_object_limit(struct heap *object, size_t bytes);
+
+/* At most so many bytes from the system for everything. */
+void heap_limit(size_t bytes);
+size_t heap_get_limit(void); /* SIZE_MAX: none */
+
 /* Called on slow paths, with no lock held, about once for each pool taken or
    given back and for each large or huge block; at most one function. */
 extern void (*heap_on_slow_path)(void); /* set before threads start */
@@ -176,11 +206,13 @@ extern void (*heap_on_slow_path)(void); /* set before threads start */
 typedef void heap_visit(void *arg, void *block, size_t usable, uint32_t *tag,
                         size_t requested /* 0: see tag */);
 void heap_walk(heap_visit *visit, void *arg);
+/* The blocks of one object; NULL: of none. */
+void heap_walk_object(struct heap *object, heap_visit *visit, void *arg);
 
 /*
  * Where the bytes are.  Parts are disjoint and complete:
  *
- *     mapped == live + free_blocks + free_pools + tails + headers
+ *     mapped == live + free_blocks + untouched + free_pools + tails + headers
  *
  * Slots that were never used, or have been given back, are not counted as mapped.
  */
@@ -188,13 +220,24 @@ struct heap_census {
     size_t mapped; /* from the system and not yet returned, huge blocks too */
     size_t live;   /* blocks handed out, at the size of their class; blocks freed
                       by another thread until their owner has taken notice */
-    size_t free_blocks; /* blocks of used pools, freed or never touched */
+    size_t free_blocks; /* blocks of used pools, on their lists */
+    size_t untouched;   /* the others: never handed out, or gone with their page */
     size_t free_pools;  /* slots that any class may take, and kept huge mappings */
     size_t tails;       /* ends of pools, too short for one more block */
     size_t headers;     /* descriptors, tags, tables */
+
+    size_t arenas; /* mapped */
+    size_t pools_used, pools_full, large, huge;
 };
 void heap_census(struct heap_census *out); /* walks pools, not blocks */
 size_t heap_held_bytes(void); /* census.mapped, at the cost of a load */
+
+/* The parts of a census, summed. */
+static inline size_t heap_census_sum(const struct heap_census *c)
+{
+    return c->live + c->free_blocks + c->untouched + c->free_pools + c->tails +
+           c->headers;
+}
 
 /* Give back to the system what is free, at once; bytes given back. */
 size_t heap_trim(void);

@@ -34,6 +34,7 @@ struct record {
     size_t bytes;     /* of the mapping */
     size_t requested; /* the caller's */
     uint32_t tag;     /* the caller's */
+    uint32_t object;  /* number of the heap object it belongs to; or SYSTEM_HEAP */
     struct record *next_free;
 };
 
@@ -270,8 +271,9 @@ static bool make_room(void)
 
 static void record_place(struct record *record, struct place *place)
 {
-    place->tag = heap_tags_kept ? &record->tag : NULL;
-    place->bytes = heap_tags_kept ? &record->requested : NULL;
+    bool tags = object_keeps_tags(record->object);
+    place->tag = tags ? &record->tag : NULL;
+    place->bytes = tags ? &record->requested : NULL;
     place->bytes32 = NULL;
     place->usable = record->bytes;
 }
@@ -296,23 +298,29 @@ static char *map_aligned(size_t bytes, size_t align)
     return start + before;
 }
 
-void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place)
+void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool zero,
+                 struct place *place)
 {
     size_t whole = whole_pages(bytes);
     struct kept mapping = {NULL, 0, 0};
     lock_take(&huge_lock);
-    if (align <= PAGE_BYTES)
+    /* A kept one may be larger than its object's limit allows. */
+    if (align <= PAGE_BYTES && object == NULL)
         mapping = kept_find(whole);
     held_sub(mapping.bytes); /* for a census of the moment: it is in no table */
     lock_release(&huge_lock);
 
     bool reused = mapping.start != NULL;
+    if (!reused && (!limit_allows(whole, true) || !object_hold(object, whole)))
+        return NULL;
     if (!reused)
         mapping = (struct kept){map_aligned(whole, align), whole, 0};
     if (mapping.start == NULL && make_room())
         mapping.start = map_aligned(whole, align);
-    if (mapping.start == NULL)
+    if (mapping.start == NULL) {
+        object_let_go(object, whole);
         return NULL;
+    }
 
     lock_take(&huge_lock);
     struct record *record = record_new();
@@ -323,8 +331,10 @@ void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place)
         record = record_new();
     }
     if (record != NULL) {
-        *record = (struct record){
-            .start = mapping.start, .bytes = mapping.bytes, .requested = bytes};
+        *record = (struct record){.start = mapping.start,
+                                  .bytes = mapping.bytes,
+                                  .requested = bytes,
+                                  .object = object_id(object)};
         insert(record);
         held_add(mapping.bytes);
         record_place(record, place);
@@ -333,12 +343,26 @@ void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place)
 
     if (record == NULL) {
         pages_unmap(mapping.start, mapping.bytes);
+        object_let_go(object, whole);
         return NULL;
     }
     if (zero && reused)
         memset(mapping.start, 0, bytes);
     slow_end();
     return mapping.start;
+}
+
+/* With huge_lock.  What has to be unmapped then, without it. */
+static struct kept forget(struct record *record)
+{
+    struct kept mapping = {record->start, record->bytes, now_ms()};
+    object_let_go(object_at(record->object), record->bytes);
+    remove_record(record);
+    record_free(record);
+    struct kept gone = kept_insert(mapping);
+    if (gone.start != NULL)
+        held_sub(gone.bytes);
+    return gone;
 }
 
 bool huge_free(void *block)
@@ -349,16 +373,35 @@ bool huge_free(void *block)
         lock_release(&huge_lock);
         return false;
     }
-    struct kept mapping = {record->start, record->bytes, now_ms()};
-    remove_record(record);
-    record_free(record);
-    struct kept gone = kept_insert(mapping);
-    if (gone.start != NULL)
-        held_sub(gone.bytes);
+    struct kept gone = forget(record);
     lock_release(&huge_lock);
     if (gone.start != NULL)
         pages_unmap(gone.start, gone.bytes);
     return true;
+}
+
+void huge_free_all(const struct thread_heap *object)
+{
+    lock_take(&huge_lock);
+    for (size_t i = 0; i < table_size;) {
+        struct record *record = table[i];
+        if (record == NULL || record->object != object->id) {
+            i++;
+            continue;
+        }
+        /* Others move back across the hole, and this entry is looked at again. */
+        struct kept gone = forget(record);
+        if (gone.start != NULL)
+            pages_unmap(gone.start, gone.bytes);
+    }
+    lock_release(&huge_lock);
+}
+
+void huge_mend_objects(void)
+{
+    for (size_t i = 0; i < table_size; i++)
+        if (table[i] != NULL)
+            object_count(object_at(table[i]->object), table[i]->bytes);
 }
 
 bool huge_find(const void *block, struct place *place)
@@ -373,6 +416,23 @@ bool huge_find(const void *block, struct place *place)
     return record != NULL;
 }
 
+static void *remap(const struct record *record, size_t whole, bool may_move)
+{
+    struct thread_heap *object = object_at(record->object);
+    size_t old = record->bytes;
+    if (whole == old)
+        return record->start;
+    size_t more = whole > old ? whole - old : 0;
+    if (!limit_allows(more, false) || !object_hold(object, more))
+        return NULL;
+    void *moved = pages_remap(record->start, old, whole, may_move);
+    if (moved == NULL)
+        object_let_go(object, more);
+    else if (whole < old)
+        object_let_go(object, old - whole);
+    return moved;
+}
+
 /* The block's owner calls, so the record stays; the lock is for the tables. */
 static void *resize(void *block, size_t bytes, bool may_move, struct place *place)
 {
@@ -382,11 +442,8 @@ static void *resize(void *block, size_t bytes, bool may_move, struct place *plac
     void *moved = NULL;
     lock_take(&huge_lock);
     struct record *record = find(block);
-    if (record != NULL) {
-        moved = whole == record->bytes
-                    ? block
-                    : pages_remap(block, record->bytes, whole, may_move);
-    }
+    if (record != NULL)
+        moved = remap(record, whole, may_move);
     if (moved != NULL) {
         if (moved != block) {
             remove_record(record);
@@ -436,13 +493,14 @@ void huge_mend(void)
 
 /* --- walking ----------------------------------------------------------------- */
 
-void huge_walk(heap_visit *visit, void *arg) /* with huge_lock */
+void huge_walk(const struct thread_heap *object, bool all, heap_visit *visit,
+               void *arg)
 {
     for (size_t i = 0; i < table_size; i++) {
         struct record *r = table[i];
-        if (r != NULL)
-            visit(arg, r->start, r->bytes, heap_tags_kept ? &r->tag : NULL,
-                  r->requested);
+        if (r != NULL && (all || r->object == object_id(object)))
+            visit(arg, r->start, r->bytes,
+                  object_keeps_tags(r->object) ? &r->tag : NULL, r->requested);
     }
 }
 
@@ -451,6 +509,7 @@ void huge_census(struct heap_census *census) /* with huge_lock */
     for (size_t i = 0; i < table_size; i++)
         if (table[i] != NULL)
             census->live += table[i]->bytes;
+    census->huge = records;
     census->free_pools += kept_bytes;
     census->headers += table_size * sizeof *table + chunk_bytes;
 }

@@ -17,29 +17,37 @@ static unsigned slots_for(size_t bytes)
 
 void large_place(struct pool *pool, struct place *place)
 {
-    place->tag = heap_tags_kept ? &pool->tag : NULL;
-    place->bytes = heap_tags_kept ? &pool->bytes : NULL;
+    bool tags = object_keeps_tags(pool_owner(pool));
+    place->tag = tags ? &pool->tag : NULL;
+    place->bytes = tags ? &pool->bytes : NULL;
     place->bytes32 = NULL;
     place->usable = pool->slots * SLOT_BYTES;
 }
 
-void *large_alloc(size_t bytes, size_t align, bool zero, struct place *place)
+void *large_alloc(struct thread_heap *object, size_t bytes, size_t align, bool zero,
+                  struct place *place)
 {
     unsigned count = slots_for(bytes);
     unsigned align_slots =
         align <= SLOT_BYTES ? 1 : (unsigned)(align >> SLOT_SHIFT);
     bool clean = false;
-    uint32_t slot = slots_take(count, align_slots, &clean);
-    if (slot == NO_INDEX)
+    if (!object_hold(object, count * SLOT_BYTES))
         return NULL;
+    uint32_t slot = slots_take(count, align_slots, &clean);
+    if (slot == NO_INDEX) {
+        object_let_go(object, count * SLOT_BYTES);
+        return NULL;
+    }
     struct pool *pool = pool_at_slot(slot);
     HG_ASSERT(pool_state(pool) == POOL_FREE);
     pool->class = CLASS_LARGE;
     pool->slots = (uint8_t)count;
     pool->bytes = bytes;
     pool->tag = 0;
+    atomic_store_explicit(&pool->heap_id, object_id(object), memory_order_relaxed);
     /* Release pairs with pools_walk(). */
     atomic_store_explicit(&pool->state, POOL_LARGE, memory_order_release);
+    object_link(object, pool);
     void *block = slot_start(slot);
     if (zero && !clean)
         memset(block, 0, bytes);
@@ -55,6 +63,9 @@ void large_free(struct pool *pool, void *block)
     HG_VERIFY(atomic_exchange_explicit(&pool->state, POOL_FREE,
                                        memory_order_relaxed) == POOL_LARGE,
               "block freed twice", block);
+    struct thread_heap *object = object_at(pool_owner(pool));
+    object_unlink(object, pool);
+    object_let_go(object, pool->slots * SLOT_BYTES);
     slots_return(pool_slot(pool), pool->slots);
     slow_end();
 }
@@ -66,10 +77,20 @@ bool large_resize(struct pool *pool, void *block, size_t bytes)
         return false;
     unsigned count = slots_for(bytes);
     unsigned have = pool->slots;
-    if (count > have && !slots_take_at(pool_slot(pool) + have, count - have))
-        return false;
+    struct thread_heap *object = object_at(pool_owner(pool));
+    if (count > have) {
+        size_t more = (count - have) * SLOT_BYTES;
+        if (!object_hold(object, more))
+            return false;
+        if (!slots_take_at(pool_slot(pool) + have, count - have)) {
+            object_let_go(object, more);
+            return false;
+        }
+    }
     pool->slots = (uint8_t)count;
-    if (count < have)
+    if (count < have) {
+        object_let_go(object, (have - count) * SLOT_BYTES);
         slots_return(pool_slot(pool) + count, have - count);
+    }
     return true;
 }

@@ -69,6 +69,10 @@ struct table {
 /* Maps [0, bytes) of the table; false when there is no memory for it. */
 bool table_reach(struct table *table, size_t bytes);
 
+/* Whether so much more may be held by the limit of all; `trim`: after giving back
+   what is free, if need be, for which no lock may be held. */
+bool limit_allows(size_t bytes, bool trim);
+
 extern struct table table_pools;  /* struct pool, a slot; guarded by arenas_lock */
 extern struct table table_arenas; /* struct arena; guarded by arenas_lock */
 extern struct table table_heaps;  /* struct thread_heap; guarded by heaps_lock */
@@ -175,7 +179,8 @@ enum heap_state {
     HEAP_UNUSED,
     HEAP_OWNED,     /* by a thread: heap_mine points to it */
     HEAP_ABANDONED, /* its thread has ended: owned by whoever holds heaps_lock */
-    HEAP_SYSTEM     /* number 0, for tags: owned by whoever holds tags_lock */
+    HEAP_SYSTEM,    /* number 0, for tags: owned by whoever holds tags_lock */
+    HEAP_OBJECT     /* opened as an object: owned by whoever its user lets use it */
 };
 
 #define SYSTEM_HEAP 0u
@@ -190,9 +195,10 @@ struct thread_heap {
         struct heap fast;
         struct pool *pool[CLASSES]; /* owner */
     };
-    uint32_t id;    /* index in table_heaps; constant */
-    uint32_t pools; /* owner: number of pools */
-    bool stirred;   /* owner: pools were taken or given back; see slow_end() */
+    uint32_t id;     /* index in table_heaps; constant */
+    bool keeps_tags; /* constant while it has pools */
+    uint32_t pools;  /* owner: number of pools */
+    bool stirred;    /* owner: pools were taken or given back; see slow_end() */
     /* All by the owner; cool.c. */
     bool unsettled;      /* a batch was made: once more when it is late */
     uint32_t opened;     /* pools emptied, or full no more, since the last batch */
@@ -202,8 +208,17 @@ struct thread_heap {
     uint32_t cool_second_ms; /* when the current second began */
     uint32_t cool_given;     /* pages given back in it */
     uint32_t cool_regretted; /* pages carved again in it */
-    uint32_t list_next;      /* guarded by heaps_lock: list of abandoned heaps */
+    uint32_t list_next;    /* guarded by heaps_lock: of abandoned or closed heaps */
     _Atomic uint8_t state; /* enum heap_state; changes under heaps_lock; relaxed */
+
+    /* Of an object, and 0 for others; see objects.c. */
+    uint32_t full_first;  /* owner: slot + 1 of the first of its full pools */
+    uint32_t large_first; /* guarded by objects_lock: the same of large blocks */
+    _Atomic size_t held; /* bytes of pools, large and huge blocks; relaxed: a sum */
+    size_t held_peak;    /* owner */
+    size_t limit;        /* owner; of `held` */
+    int (*on_failure)(size_t bytes, void *arg); /* owner; or NULL */
+    void *on_failure_arg;                       /* owner */
 
     /* Slot + 1 of the first pool that has got its first remote block; 0: none.
        Pushed by all, taken whole by the owner; on a line of its own. */
@@ -273,6 +288,7 @@ static inline uint32_t pool_owner(const struct pool *pool)
     return atomic_load_explicit(&pool->heap_id, memory_order_relaxed);
 }
 
+/* But for what is an object's, and whether tags are kept. */
 void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state state);
 
 /* All by the owner of the heap.  NULL: no memory. */
@@ -282,12 +298,16 @@ void class_free(struct thread_heap *heap, struct pool *pool, void *block);
 
 void pool_set_used(struct thread_heap *heap,
                    struct pool *pool); /* it is in no ring */
-void pool_set_full(struct pool *pool); /* the same */
+void pool_set_full(struct thread_heap *heap, struct pool *pool); /* the same */
 /* A used pool has no block left: gives it back, or keeps it as the class's last. */
 void pool_emptied(struct thread_heap *heap, struct pool *pool);
+/* The same at the end of a free(). */
+void heap_emptied(struct thread_heap *heap, struct pool *pool);
 void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *pool);
 /* Give back every pool without a block. */
 void heap_retire_empty(struct thread_heap *heap);
+/* Give back every pool, whatever is in it. */
+void heap_retire_all(struct thread_heap *heap);
 /* Counts a chain of free blocks and verifies each; *last is the last one. */
 uint32_t chain_length(const struct pool *pool, void *first, void **last);
 
@@ -341,6 +361,8 @@ static inline struct thread_heap *heap_of_thread(void) /* NULL: has none yet */
 
 /* The heap of this thread, made or adopted if need be.  NULL: no memory. */
 struct thread_heap *thread_enter(void);
+struct thread_heap *
+heap_new(void); /* an empty one; with heaps_lock; NULL: no memory */
 /* After a slow path, with no lock held.  May abandon the heap. */
 void thread_slow_end(struct thread_heap *heap);
 
@@ -354,19 +376,66 @@ extern _Atomic uint32_t abandoned_count; /* changes under heaps_lock */
 /* After every slow path that changed what we hold; with no lock held. */
 void slow_end(void);
 
+/* --- objects.c: heaps as objects -------------------------------------------- */
+
+extern struct lock objects_lock;
+
+static inline bool heap_is_object(const struct thread_heap *heap)
+{
+    return atomic_load_explicit(&heap->state, memory_order_relaxed) == HEAP_OBJECT;
+}
+
+/* The object that large and huge blocks belong to; NULL: to none. */
+static inline struct thread_heap *object_of(struct thread_heap *heap)
+{
+    return heap_is_object(heap) ? heap : NULL;
+}
+
+static inline struct thread_heap *object_at(uint32_t id) /* SYSTEM_HEAP: NULL */
+{
+    return id == SYSTEM_HEAP ? NULL : heap_at(id);
+}
+
+/* Whether large and huge blocks of the object, or of none, have tags. */
+static inline bool object_keeps_tags(uint32_t id)
+{
+    return id == SYSTEM_HEAP ? heap_tags_kept : heap_at(id)->keeps_tags;
+}
+
+static inline uint32_t object_id(const struct thread_heap *object)
+{
+    return object == NULL ? SYSTEM_HEAP : object->id;
+}
+
+/* Count bytes that the object is about to hold; false: its limit forbids it.
+   These do nothing for NULL. */
+bool object_hold(struct thread_heap *object, size_t bytes);
+void object_count(struct thread_heap *object, size_t bytes); /* it holds them */
+void object_let_go(struct thread_heap *object, size_t bytes);
+/* A large block begins or ceases to be one of the object's; nothing for NULL. */
+void object_link(struct thread_heap *object, struct pool *pool);
+void object_unlink(struct thread_heap *object, struct pool *pool);
+void objects_mend_closed(void); /* after a fork that did not wait for the lock */
+
 /* --- large.c, huge.c ------------------------------------------------------- */
 
-void *large_alloc(size_t bytes, size_t align, bool zero, struct place *place);
+void *large_alloc(struct thread_heap *object, size_t bytes, size_t align, bool zero,
+                  struct place *place);
 void large_free(struct pool *pool, void *block);
 void large_place(struct pool *pool, struct place *place);
 bool large_resize(struct pool *pool, void *block, size_t bytes);
 
 extern struct lock huge_lock;
-void *huge_alloc(size_t bytes, size_t align, bool zero, struct place *place);
-bool huge_free(void *block); /* false: not ours */
+void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool zero,
+                 struct place *place);
+void huge_free_all(const struct thread_heap *object);
+void huge_mend_objects(void); /* count the huge blocks of objects again */
+bool huge_free(void *block);  /* false: not ours */
 bool huge_find(const void *block, struct place *place);
 bool huge_resize(void *block, size_t bytes, struct place *place);
-void huge_walk(heap_visit *visit, void *arg);
+/* With huge_lock; those of `object`, or of none. */
+void huge_walk(const struct thread_heap *object, bool all, heap_visit *visit,
+               void *arg);
 void huge_census(struct heap_census *census); /* with huge_lock */
 size_t huge_trim(void);
 void huge_drop_old(void);

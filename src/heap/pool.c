@@ -36,6 +36,7 @@ void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state stat
     heap->look_class = 0;
     heap->look_slot = NO_INDEX;
     heap->list_next = 0;
+    heap->full_first = 0;
     atomic_store_explicit(&heap->state, state, memory_order_relaxed);
 }
 
@@ -88,19 +89,47 @@ static void ring_remove(struct thread_heap *heap, struct pool *pool)
         heap->pool[pool->class] = next;
 }
 
+/* --- full pools of an object, for heap_retire_all(); the links end with 0 ------
+ */
+
+static void full_insert(struct thread_heap *heap, struct pool *pool)
+{
+    pool->prev = 0;
+    pool->next = heap->full_first;
+    if (pool->next != 0)
+        pool_at_slot(pool->next - 1)->prev = pool_slot(pool) + 1;
+    heap->full_first = pool_slot(pool) + 1;
+}
+
+static void full_remove(struct thread_heap *heap, struct pool *pool)
+{
+    if (pool->next != 0)
+        pool_at_slot(pool->next - 1)->prev = pool->prev;
+    if (pool->prev != 0)
+        pool_at_slot(pool->prev - 1)->next = pool->next;
+    else
+        heap->full_first = pool->next;
+}
+
 /* --- taking and giving back -------------------------------------------------- */
 
 static struct pool *pool_take(struct thread_heap *heap, unsigned class)
 {
     const struct size_class *c = &heap_classes[class];
+    struct thread_heap *object = object_of(heap);
     uint32_t *tags = NULL;
-    if (heap_tags_kept && heap->id != SYSTEM_HEAP) {
+    if (heap->keeps_tags) {
         tags = tags_new(class);
         if (tags == NULL)
             return NULL;
     }
     bool clean;
-    uint32_t slot = slots_take(c->slots, 1, &clean);
+    uint32_t slot = NO_INDEX;
+    if (object_hold(object, c->slots * SLOT_BYTES)) {
+        slot = slots_take(c->slots, 1, &clean);
+        if (slot == NO_INDEX)
+            object_let_go(object, c->slots * SLOT_BYTES);
+    }
     if (slot == NO_INDEX) {
         if (tags != NULL)
             tags_free(tags, class);
@@ -155,6 +184,7 @@ static void pool_retire(struct thread_heap *heap, struct pool *pool)
     heap->pools--;
     heap->opened++;
     heap->stirred = true;
+    object_let_go(object_of(heap), slots * SLOT_BYTES);
     slots_return(pool_slot(pool), slots);
     if (tags != NULL)
         tags_free(tags, class);
@@ -168,6 +198,14 @@ void pool_emptied(struct thread_heap *heap, struct pool *pool)
     if (keep)
         return;
     ring_remove(heap, pool);
+    pool_retire(heap, pool);
+}
+
+/* Whatever is in it; it is in no ring. */
+static void pool_drop(struct thread_heap *heap, struct pool *pool)
+{
+    pool->used = 0;
+    atomic_store_explicit(&pool->remote, NULL, memory_order_relaxed);
     pool_retire(heap, pool);
 }
 
@@ -185,8 +223,26 @@ void heap_retire_empty(struct thread_heap *heap)
     }
 }
 
+void heap_retire_all(struct thread_heap *heap)
+{
+    while (heap->full_first != 0) {
+        struct pool *pool = pool_at_slot(heap->full_first - 1);
+        full_remove(heap, pool);
+        pool_drop(heap, pool);
+    }
+    for (unsigned class = 0; class < CLASSES; class ++) {
+        while (heap->pool[class] != &pool_exhausted) {
+            struct pool *pool = heap->pool[class];
+            ring_remove(heap, pool);
+            pool_drop(heap, pool);
+        }
+    }
+}
+
 void pool_set_used(struct thread_heap *heap, struct pool *pool)
 {
+    if (HG_UNLIKELY(heap_is_object(heap)) && pool_state(pool) == POOL_FULL)
+        full_remove(heap, pool);
     struct pool *head = heap->pool[pool->class];
     ring_insert_first(heap, pool);
     if (head->free != NULL)
@@ -196,8 +252,10 @@ void pool_set_used(struct thread_heap *heap, struct pool *pool)
     set_fast(pool, heap);
 }
 
-void pool_set_full(struct pool *pool)
+void pool_set_full(struct thread_heap *heap, struct pool *pool)
 {
+    if (HG_UNLIKELY(heap_is_object(heap)))
+        full_insert(heap, pool);
     set_fast(pool, NULL);
     set_state(pool, POOL_FULL);
 }
@@ -271,7 +329,7 @@ static inline bool ring_refill(struct thread_heap *heap, size_t class)
             return false;
         if (pool->absent == 0) {
             ring_remove(heap, pool);
-            pool_set_full(pool);
+            pool_set_full(heap, pool);
             heap->opened -= heap->opened != 0;
             continue;
         }
@@ -341,10 +399,14 @@ void class_free(struct thread_heap *heap, struct pool *pool, void *block)
         pool_emptied(heap, pool);
 }
 
-void heap_pool_emptied(struct pool *pool)
+void heap_emptied(struct thread_heap *heap, struct pool *pool)
 {
-    struct thread_heap *heap = (struct thread_heap *)heap_mine;
     pool_emptied(heap, pool);
     if (heap->stirred)
         thread_slow_end(heap);
+}
+
+void heap_pool_emptied(struct pool *pool)
+{
+    heap_emptied((struct thread_heap *)heap_mine, pool);
 }

@@ -163,7 +163,7 @@ void mail_drain(struct thread_heap *from, struct thread_heap *to)
 bool heaps_adopt_pools(struct thread_heap *heap, unsigned class)
 {
     /* The system heap is nobody's to fill: its lock has a higher rank. */
-    if (heap->id == SYSTEM_HEAP ||
+    if (heap->id == SYSTEM_HEAP || heap_is_object(heap) ||
         atomic_load_explicit(&abandoned_count, memory_order_relaxed) == 0)
         return false;
     if (!lock_try(&heaps_lock))

@@ -33,6 +33,8 @@ struct table table_heaps;
 bool heap_tags_kept;
 _Atomic size_t heap_held;
 
+static _Atomic size_t limit = SIZE_MAX; /* of heap_held; relaxed */
+
 static struct lock start_lock = {.rank = LOCK_HUGE};
 static atomic_bool started;
 
@@ -62,6 +64,31 @@ uint32_t now_ms(void)
 void heap_keep_tags(void)
 {
     heap_tags_kept = true;
+    heap_exhausted.keeps_tags = true;
+}
+
+void heap_limit(size_t bytes)
+{
+    atomic_store_explicit(&limit, bytes, memory_order_relaxed);
+}
+
+size_t heap_get_limit(void)
+{
+    return atomic_load_explicit(&limit, memory_order_relaxed);
+}
+
+bool limit_allows(size_t bytes, bool trim)
+{
+    size_t most = atomic_load_explicit(&limit, memory_order_relaxed);
+    if (HG_LIKELY(most == SIZE_MAX) || bytes == 0)
+        return true;
+    size_t held = heap_held_bytes();
+    if (trim && (held > most || bytes > most - held)) {
+        huge_trim();
+        arenas_discard(0);
+        held = heap_held_bytes();
+    }
+    return held <= most && bytes <= most - held;
 }
 
 bool table_reach(struct table *table, size_t bytes)
@@ -69,6 +96,8 @@ bool table_reach(struct table *table, size_t bytes)
     if (bytes <= table->mapped)
         return true;
     size_t more = (bytes - table->mapped + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+    if (!limit_allows(more, false))
+        return false;
     if (pages_map_at(table->start + table->mapped, more) != PAGES_OK)
         return false;
     table->mapped += more;

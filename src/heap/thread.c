@@ -64,8 +64,7 @@ static void thread_ends(void *heap)
     }
 }
 
-/* With heaps_lock. */
-static struct thread_heap *heap_new(void)
+struct thread_heap *heap_new(void)
 {
     if (heaps_count >= HEAPS_MAX)
         return NULL;
@@ -75,6 +74,7 @@ static struct thread_heap *heap_new(void)
     if (heaps_count == 0)
         heap_init_empty(heap_at(SYSTEM_HEAP), SYSTEM_HEAP, HEAP_SYSTEM);
     heap_init_empty(heap_at(id), id, HEAP_ABANDONED);
+    heap_at(id)->keeps_tags = heap_tags_kept;
     heaps_count = id + 1;
     return heap_at(id);
 }

@@ -14,6 +14,7 @@ void locks_take(void)
 {
     lock_take(&heaps_lock);
     lock_take(&tags_lock);
+    lock_take(&objects_lock);
     lock_take(&arenas_lock);
     lock_take(&huge_lock);
 }
@@ -22,6 +23,7 @@ void locks_release(void)
 {
     lock_release(&huge_lock);
     lock_release(&arenas_lock);
+    lock_release(&objects_lock);
     lock_release(&tags_lock);
     lock_release(&heaps_lock);
 }
@@ -30,6 +32,7 @@ void locks_reset(void)
 {
     lock_reset(&huge_lock);
     lock_reset(&arenas_lock);
+    lock_reset(&objects_lock);
     lock_reset(&tags_lock);
     lock_reset(&heaps_lock);
 }
@@ -117,7 +120,7 @@ static HG_RACY void walk_pool(void *arg, struct pool *pool)
     struct walk *walk = arg;
     char *block = pool_start(pool);
     if (pool_state(pool) == POOL_LARGE) {
-        uint32_t *tag = heap_tags_kept ? &pool->tag : NULL;
+        uint32_t *tag = object_keeps_tags(pool_owner(pool)) ? &pool->tag : NULL;
         walk->visit(walk->arg, block, pool->slots * SLOT_BYTES, tag, pool->bytes);
         return;
     }
@@ -148,11 +151,61 @@ void heap_walk(heap_visit *visit, void *arg)
     struct walk walk = {visit, arg};
     locks_take();
     pools_walk(walk_pool, &walk);
-    huge_walk(visit, arg);
+    huge_walk(NULL, true, visit, arg);
+    locks_release();
+}
+
+static void walk_pool_of_none(void *arg, struct pool *pool)
+{
+    uint32_t owner = pool_owner(pool);
+    if (owner == SYSTEM_HEAP || !heap_is_object(heap_at(owner)))
+        walk_pool(arg, pool);
+}
+
+static void object_pools_walk(struct thread_heap *object, pool_visit *visit,
+                              void *arg)
+{
+    for (uint32_t i = object->full_first; i != 0; i = pool_at_slot(i - 1)->next)
+        visit(arg, pool_at_slot(i - 1));
+    for (uint32_t i = object->large_first; i != 0; i = pool_at_slot(i - 1)->next)
+        visit(arg, pool_at_slot(i - 1));
+    for (unsigned class = 0; class < CLASSES; class ++) {
+        struct pool *head = object->pool[class];
+        if (head == &pool_exhausted)
+            continue;
+        struct pool *pool = head;
+        do {
+            visit(arg, pool);
+            pool = pool_at_slot(pool->next);
+        } while (pool != head);
+    }
+}
+
+void heap_walk_object(struct heap *heap, heap_visit *visit, void *arg)
+{
+    struct thread_heap *object = (struct thread_heap *)heap;
+    struct walk walk = {visit, arg};
+    locks_take();
+    if (object == NULL)
+        pools_walk(walk_pool_of_none, &walk);
+    else
+        object_pools_walk(object, walk_pool, &walk);
+    huge_walk(object, false, visit, arg);
     locks_release();
 }
 
 /* --- bytes ------------------------------------------------------------------- */
+
+static HG_RACY uint32_t absent_blocks(const struct pool *pool)
+{
+    const struct size_class *c = &heap_classes[pool->class];
+    uint32_t n = 0;
+    for (uint32_t left = pool->absent; left != 0; left &= left - 1) {
+        unsigned page = (unsigned)__builtin_ctz(left);
+        n += page_first_block(c, page + 1) - page_first_block(c, page);
+    }
+    return n;
+}
 
 static HG_RACY void census_pool(void *arg, struct pool *pool)
 {
@@ -160,21 +213,30 @@ static HG_RACY void census_pool(void *arg, struct pool *pool)
     size_t whole = pool->slots * SLOT_BYTES;
     /* What is left in the end are slots between pool and arena. */
     out->free_pools -= whole;
-    if (pool_state(pool) == POOL_LARGE) {
+    enum pool_state state = pool_state(pool);
+    if (state == POOL_LARGE) {
         out->live += whole;
+        out->large++;
         return;
     }
     if (pool_owner(pool) == SYSTEM_HEAP) {
         out->headers += whole;
         return;
     }
+    out->pools_used += state == POOL_USED;
+    out->pools_full += state == POOL_FULL;
     size_t bytes = heap_classes[pool->class].bytes;
-    size_t live = pool->used * bytes;
     size_t blocks = pool_capacity(pool) * bytes;
+    size_t live = pool->used * bytes;
+    /* Their owner may be at work between the one count and the other. */
     if (live > blocks)
         live = blocks;
+    size_t untouched = absent_blocks(pool) * bytes;
+    if (untouched > blocks - live)
+        untouched = blocks - live;
     out->live += live;
-    out->free_blocks += blocks - live;
+    out->untouched += untouched;
+    out->free_blocks += blocks - live - untouched;
     out->tails += whole - blocks;
 }
 
@@ -183,8 +245,10 @@ void census_parts(struct heap_census *out)
     *out = (struct heap_census){0};
     for (uint32_t i = 0; i < arenas_count; i++) {
         const struct arena *a = arena_at(i);
-        if (a->kind == ARENA_MAPPED)
-            out->free_pools += bit_count(~a->free | a->dirty) * SLOT_BYTES;
+        if (a->kind != ARENA_MAPPED)
+            continue;
+        out->arenas++;
+        out->free_pools += bit_count(~a->free | a->dirty) * SLOT_BYTES;
     }
     pools_walk(census_pool, out);
     out->headers += table_pools.mapped + table_arenas.mapped + table_heaps.mapped;
@@ -223,6 +287,7 @@ size_t heap_trim(void)
 struct check {
     uint32_t pools;
     uint32_t used_pools;
+    uint32_t full_pools; /* of objects */
 };
 
 static void check_pool(void *arg, struct pool *pool)
@@ -270,6 +335,7 @@ static void check_pool(void *arg, struct pool *pool)
         HG_VERIFY(fast == NULL, "pool: full, but has a fast path", start);
         HG_VERIFY(pool->used == pool_capacity(pool), "pool: full, but has room",
                   start);
+        check->full_pools += heap_is_object(heap);
         return;
     }
     check->used_pools++;
@@ -305,16 +371,37 @@ static uint32_t check_rings(const struct thread_heap *heap)
     return count;
 }
 
+/* The full pools and the large blocks of an object are in its lists. */
+static uint32_t check_object(const struct thread_heap *object)
+{
+    uint32_t full = 0;
+    for (uint32_t i = object->full_first; i != 0; i = pool_at_slot(i - 1)->next) {
+        const struct pool *pool = pool_at_slot(i - 1);
+        HG_VERIFY(pool_state(pool) == POOL_FULL && pool_owner(pool) == object->id,
+                  "object: not a full pool of it", pool);
+        full++;
+    }
+    for (uint32_t i = object->large_first; i != 0; i = pool_at_slot(i - 1)->next) {
+        const struct pool *pool = pool_at_slot(i - 1);
+        HG_VERIFY(pool_state(pool) == POOL_LARGE && pool_owner(pool) == object->id,
+                  "object: not a large block of it", pool);
+    }
+    return full;
+}
+
 static void check_heaps(const struct check *check)
 {
     uint32_t pools = 0;
     uint32_t in_rings = 0;
+    uint32_t full = 0;
     for (uint32_t id = 0; id < heaps_count; id++) {
         const struct thread_heap *heap = heap_at(id);
         HG_VERIFY(heap->id == id, "heap: wrong number", heap);
         pools += heap->pools;
         in_rings += check_rings(heap);
+        full += check_object(heap);
     }
+    HG_VERIFY(full == check->full_pools, "object: a full pool is in no list", NULL);
     HG_VERIFY(pools == check->pools, "heaps: wrong number of pools", NULL);
     HG_VERIFY(in_rings == check->used_pools, "heaps: a used pool is in no ring",
               NULL);
@@ -324,7 +411,7 @@ void heap_check(void)
 {
     if (!heap_start())
         return;
-    struct check check = {0, 0};
+    struct check check = {0};
     locks_take();
     arenas_check();
     pools_walk(check_pool, &check);
@@ -333,7 +420,6 @@ void heap_check(void)
     locks_release();
     struct heap_census c;
     heap_census(&c);
-    HG_VERIFY(c.mapped ==
-                  c.live + c.free_blocks + c.free_pools + c.tails + c.headers,
+    HG_VERIFY(c.mapped == heap_census_sum(&c),
               "census: the parts are not the whole", NULL);
 }
