@@ -169,7 +169,8 @@ static hg_status count_up(struct process *process,
     ledger_copy_free(process->copy);
     process->copy = copy;
     process->fate = ledger_fate(&copy->header);
-    if ((options->parts & LEDGER_PART_ACCOUNTS) == 0)
+    if ((options->parts & LEDGER_PART_ACCOUNTS) == 0 ||
+        !ledger_is_traced(&copy->header))
         return HG_OK;
 
     if (accounts_work_out(copy, &accounts) != HG_OK)

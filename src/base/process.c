@@ -36,6 +36,16 @@ static uint64_t parse_number(const char *text)
     return value;
 }
 
+/* Field `number` of /proc/PID/stat, counted from 1, or NULL; `number` > 2. */
+static const char *stat_field(const char *text, int number)
+{
+    /* The command, field 2, may hold spaces and parentheses: count from its end. */
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at != NULL && field < number; field++)
+        at = strchr(at + 1, ' ');
+    return at != NULL ? at + 1 : NULL;
+}
+
 uint64_t process_start_ticks(pid_t pid)
 {
     char path[32] = "/proc/";
@@ -53,12 +63,15 @@ uint64_t process_start_ticks(pid_t pid)
     strcpy(path + n, "/stat");
     if (process_read_file(path, text, sizeof text) <= 0)
         return 0;
-    /* The command, field 2, may hold spaces and parentheses: count from its end. */
-    const char *at = strrchr(text, ')');
-    for (int field = 2; at != NULL && field < 22; field++) {
-        at = strchr(at + 1, ' ');
-    }
-    return at != NULL ? parse_number(at + 1) : 0;
+    const char *state = stat_field(text, 3);
+    const char *threads = stat_field(text, 20);
+    const char *start = stat_field(text, 22);
+    if (start == NULL)
+        return 0;
+    /* A first thread that has ended before the others makes no zombie of them. */
+    if (*state == 'Z' && parse_number(threads) <= 1)
+        return 0;
+    return parse_number(start);
 }
 
 void process_boot_id(char out[40])

@@ -16,7 +16,8 @@ ssize_t process_read_file(const char *path, char *out, size_t bytes);
 
 /*
  * When a process was started, in clock ticks since boot: with the pid it names a
- * process for as long as the machine is up.  0 when there is no such process.
+ * process for as long as the machine is up.  0 when there is no such process, or
+ * nothing of it but what its parent has not asked for yet (a zombie).
  */
 uint64_t process_start_ticks(pid_t pid);
 

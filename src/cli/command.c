@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +19,17 @@ void say(const char *thing, const char *format, ...)
     if (vasprintf(&what, format, arguments) < 0)
         what = NULL;
     va_end(arguments);
+    if (thing[0] == '\0')
+        thing = "\"\"";
     if (what != NULL && asprintf(&line, "heapglass: %s: %s", thing, what) >= 0) {
         /* One line, whatever the name of a file holds. */
         for (char *at = line; *at != '\0'; at++)
             if ((unsigned char)*at < ' ' || *at == 0x7f)
                 *at = '?';
+        /* Where files are limited, a line too many is no reason to be killed. */
+        void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
         fprintf(stderr, "%s\n", line);
+        signal(SIGXFSZ, before);
         free(line);
     }
     free(what);

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/subject.h"
+#include "report/facts.h"
 #include "report/page.h"
 
 #include <getopt.h>
@@ -94,11 +95,13 @@ static bool gather_side(const struct options *options, enum table_side side,
     };
     if (!subject_gather_accounts(options->names[side], &how, out))
         return false;
-    if (out->processes[0].copy->header.mode != LEDGER_MODE_UNTRACED)
+    const struct ledger_copy *first = out->processes[0].copy;
+    if (ledger_is_traced(&first->header))
         return true;
+    struct slice without = facts_without(first);
     say(out->processes[0].path,
-        "was run with --untraced, so nobody knows who held what; "
-        "run it without");
+        "was run with %.*s, so nobody knows who held what; run it without",
+        (int)without.bytes, without.at);
     gathering_drop(out);
     return false;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "usage: heapglass list [--json]\n"
@@ -41,40 +42,63 @@ static int newest_first(const void *a, const void *b)
     return of_x > of_y ? -1 : of_x < of_y;
 }
 
-/* Read all families; what cannot be read at all is not one. */
-static size_t gather_all(const struct store_files *files,
-                         struct gathering *families)
+/* Read all families: those that can be read, and what of the others is there. */
+static bool gather_all(const struct store_files *files, struct listing *listing)
 {
     const struct gather_options how = {.children = true,
                                        .parts = LEDGER_PART_TIMELINE};
-    size_t count = 0;
     for (size_t i = 0; i < files->count; i++) {
-        struct ledger_fault fault;
-        if (gather(files->paths[i], &how, &families[count], &fault) == HG_OK)
-            count++;
+        struct unread unread = {.path = files->paths[i]};
+        struct gathering *family = &listing->families[listing->count];
+        if (gather(unread.path, &how, family, &unread.fault) == HG_OK)
+            listing->count++;
+        else if (unread.fault.status == HG_ENOMEM)
+            return false;
+        else if (access(unread.path, F_OK) == 0 || errno != ENOENT)
+            listing->unread[listing->unread_count++] = unread;
     }
-    if (count > 1)
-        qsort(families, count, sizeof *families, newest_first);
-    return count;
+    if (listing->count > 1)
+        qsort(listing->families, listing->count, sizeof *listing->families,
+              newest_first);
+    return true;
 }
 
 static bool find_files(struct store_files *files)
 {
     char *folder = store_folder();
-    hg_status status = folder == NULL ? HG_ENOMEM : store_list(folder, files);
-    if (status == HG_EIO && errno == ENOENT) {
-        *files = (struct store_files){NULL, 0}; /* nothing was ever run */
-        status = HG_OK;
-    }
-    if (status == HG_EIO)
-        say(folder, "cannot be read: %s; name another folder with HEAPGLASS_DIR",
-            strerror(errno));
-    free(folder);
-    if (status == HG_OK && (status = elsewhere_add(files)) != HG_OK)
-        store_files_drop(files);
-    if (status == HG_ENOMEM)
+    bool found = folder != NULL && store_list(folder, files);
+    if (folder == NULL)
         say("memory", "there is none left");
-    return status == HG_OK;
+    free(folder);
+    if (found && elsewhere_add(files) != HG_OK) {
+        say("memory", "there is none left");
+        store_files_drop(files);
+        return false;
+    }
+    return found;
+}
+
+static void say_unread(const struct unread *unread, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        say(unread[i].path,
+            "%.*s, so it is not listed; remove it if nobody needs it",
+            (int)strcspn(unread[i].fault.what, ";"), unread[i].fault.what);
+}
+
+static bool show(const struct listing *listing, bool json)
+{
+    if (json) {
+        listing_json(stdout, listing);
+        return finish_output();
+    }
+    listing_text(stdout, listing, page_wants_colour(stdout));
+    if (!finish_output())
+        return false;
+    for (size_t i = 0; i < listing->count; i++)
+        say_unread(listing->families[i].unread, listing->families[i].unread_count);
+    say_unread(listing->unread, listing->unread_count);
+    return true;
 }
 
 static bool list(bool json)
@@ -82,22 +106,22 @@ static bool list(bool json)
     struct store_files files;
     if (!find_files(&files))
         return false;
-    struct gathering *families = calloc(files.count + 1, sizeof *families);
-    if (families == NULL) {
+    struct listing listing = {
+        .families = calloc(files.count + 1, sizeof *listing.families),
+        .unread = calloc(files.count + 1, sizeof *listing.unread),
+    };
+    bool shown = false;
+    if (listing.families == NULL || listing.unread == NULL ||
+        !gather_all(&files, &listing))
         say("memory", "there is none left");
-        store_files_drop(&files);
-        return false;
-    }
-    size_t count = gather_all(&files, families);
-    if (json)
-        listing_json(stdout, families, count);
     else
-        listing_text(stdout, families, count, page_wants_colour(stdout));
-    for (size_t i = 0; i < count; i++)
-        gathering_drop(&families[i]);
-    free(families);
+        shown = show(&listing, json);
+    for (size_t i = 0; i < listing.count; i++)
+        gathering_drop(&listing.families[i]);
+    free(listing.families);
+    free(listing.unread);
     store_files_drop(&files);
-    return finish_output();
+    return shown;
 }
 
 int command_list(int argc, char **argv)

@@ -79,6 +79,10 @@ static bool make_absolute(const char *name, char path[PATH_MAX])
                 : slash == name ? snprintf(folder, sizeof folder, "/")
                                 : snprintf(folder, sizeof folder, "%.*s",
                                            (int)(slash - name), name);
+    if (name[0] == '\0') {
+        say(name, "is no name for a ledger; name a file with -o");
+        return false;
+    }
     if (last[0] == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0) {
         say(name, "is a folder; name a file for the ledger");
         return false;
@@ -178,24 +182,22 @@ static int write_ledger(int fd, char *const *command)
     return error;
 }
 
-static bool fits_file_limit(const char *path)
+_Static_assert(LEDGER_HEADER_BYTES + sizeof(struct names) <= LEDGER_LEAST_BYTES,
+               "where a ledger fits, what waits for it fits");
+
+uint64_t placeholder_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 ||
-        limit.rlim_cur >= LEDGER_HEADER_BYTES + sizeof(struct names))
-        return true;
-    say(path,
-        "cannot be made: files are limited to %llu bytes; raise \"ulimit -f\"",
-        (unsigned long long)limit.rlim_cur);
-    return false;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur;
 }
 
 bool placeholder_make(const char *name, char *const *command, char path[PATH_MAX])
 {
     struct replacement replacement;
     bool found = name != NULL ? make_absolute(name, path) : name_in_store(path);
-    if (!found || !replace_may_go(path) || !fits_file_limit(path) ||
-        !replace_open(&replacement, path))
+    if (!found || !replace_may_go(path) || !replace_open(&replacement, path))
         return false;
     int error = write_ledger(replacement.fd, command);
     if (error != 0) {

@@ -5,6 +5,11 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+/* The largest file that this process and the program may make, in bytes: below
+ * LEDGER_LEAST_BYTES there can be no ledger. */
+uint64_t placeholder_limit(void);
 
 /*
  * Make the file for a ledger of this process, which is about to become the

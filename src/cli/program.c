@@ -18,7 +18,7 @@ static int try_file(const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return errno == EACCES ? EACCES : ENOENT;
+        return errno;
     if (!S_ISREG(st.st_mode) || eaccess(path, X_OK) != 0)
         return EACCES;
     return 0;
@@ -43,10 +43,10 @@ int program_search(const char *name, char path[PATH_MAX])
         int length = snprintf(path, PATH_MAX, "%.*s%s%s", (int)bytes, folders,
                               bytes > 0 ? "/" : "./", name);
         int error = length < PATH_MAX ? try_file(path) : ENOENT;
-        if (error == 0)
-            return 0;
         if (error == EACCES)
             result = EACCES;
+        else if (error != ENOENT && error != ENOTDIR)
+            return error;
         if (folders[bytes] == '\0')
             return result;
         folders += bytes + 1;
@@ -64,6 +64,13 @@ static bool exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0;
+}
+
+/* env(1)'s exit status for what execvp() would say. */
+static int refuse(const char *name, int error)
+{
+    say(name, "cannot be run: %s; name a program that exists", strerror(error));
+    return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT_EXECUTE;
 }
 
 /* Is this something that python3 runs, rather than a program of its own? */
@@ -84,10 +91,8 @@ static bool is_for_python(const char *name)
 static int find_python(char **arguments, struct program *program)
 {
     const char *name = arguments[0];
-    if (name[0] != '-' && !exists(name)) {
-        say(name, "cannot be run: %s; name a program that exists", strerror(errno));
-        return RUN_NOT_FOUND;
-    }
+    if (name[0] != '-' && !exists(name))
+        return refuse(name, errno);
     size_t count = 0;
     while (arguments[count] != NULL)
         count++;
@@ -139,9 +144,7 @@ int program_find(char **arguments, struct program *program)
             strerror(error));
         return RUN_CANNOT_EXECUTE;
     }
-    say(arguments[0], "cannot be run: %s; name a program that exists",
-        strerror(error));
-    return RUN_NOT_FOUND;
+    return refuse(arguments[0], error);
 }
 
 void program_drop(struct program *program)

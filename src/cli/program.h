@@ -22,8 +22,8 @@ void program_drop(struct program *program);
 
 /*
  * Look for `name` as execvp() does: a file if it has a slash, else in the PATH.
- * Returns 0, or an errno: ENOENT, or EACCES if something is there that cannot be
- * executed.
+ * Returns 0, or the errno that execvp() would give, such as EACCES if something is
+ * there that cannot be executed.
  */
 int program_search(const char *name, char path[PATH_MAX]);
 

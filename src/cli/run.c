@@ -10,6 +10,7 @@
 #include "cli/placeholder.h"
 #include "cli/program.h"
 #include "cli/watchable.h"
+#include "ledger/layout.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -125,12 +126,50 @@ static bool set_environment(const struct options *options, const char *ledger,
     return library_preload(library);
 }
 
+/* What to do when exec fails, though the file is there and may be executed. */
+static const char *remedy_for(int error)
+{
+    switch (error) {
+    case ENOENT:
+        return "the interpreter that it names is missing: install it, or name "
+               "another";
+    case ELOOP:
+        return "its first line leads from script to script: name a program there";
+    case E2BIG:
+        return "give it fewer or shorter arguments";
+    default:
+        return "see whether it can be run without heapglass";
+    }
+}
+
+/* Become the program: returns the exit status after having said why it cannot. */
+static int become(struct program *program)
+{
+    execvp(program->argv[0], program->argv);
+    int error = errno;
+    say(program->path, "cannot be executed: %s; %s", strerror(error),
+        remedy_for(error));
+    return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT_EXECUTE;
+}
+
+/* All that watching takes, then the program. */
+static int become_watched(const struct options *options, struct program *program)
+{
+    char library[PATH_MAX];
+    char ledger[PATH_MAX];
+    if (!watchable_check(program->path) || !library_find(library) ||
+        !placeholder_make(options->ledger, program->argv, ledger) ||
+        !set_environment(options, ledger, library))
+        return RUN_FAILED;
+    int status = become(program);
+    unlink(ledger);
+    return status;
+}
+
 int command_run(int argc, char **argv)
 {
     struct options options = {.mode = "stacks", .recycled = true, .children = true};
     struct program program;
-    char library[PATH_MAX];
-    char ledger[PATH_MAX];
 
     int status = parse(argc, argv, &options);
     if (status < 0)
@@ -139,18 +178,16 @@ int command_run(int argc, char **argv)
         return status;
     if (status != 0)
         return status;
-    if (!watchable_check(program.path) || !library_find(library) ||
-        !placeholder_make(options.ledger, program.argv, ledger) ||
-        !set_environment(&options, ledger, library)) {
-        program_drop(&program);
-        return RUN_FAILED;
+    uint64_t limit = placeholder_limit();
+    if (limit >= LEDGER_LEAST_BYTES) {
+        status = become_watched(&options, &program);
+    } else {
+        say(program.path,
+            "runs unwatched, for files are limited to %llu bytes and no ledger is "
+            "so small; raise \"ulimit -f\"",
+            (unsigned long long)limit);
+        status = become(&program);
     }
-    execvp(program.argv[0], program.argv);
-
-    int error = errno;
-    unlink(ledger);
-    say(program.path, "cannot be executed: %s%s", strerror(error),
-        error == ENOENT ? "; the interpreter that it names is missing" : "");
     program_drop(&program);
-    return error == ENOENT ? RUN_NOT_FOUND : RUN_CANNOT_EXECUTE;
+    return status;
 }

@@ -123,7 +123,8 @@ static hg_status add_name(struct store_files *files, const char *folder,
     return status;
 }
 
-hg_status store_list(const char *folder, struct store_files *files)
+/* HG_EIO (errno) if the folder cannot be read; HG_ENOMEM. */
+static hg_status read_folder(const char *folder, struct store_files *files)
 {
     struct store_files found = {NULL, 0};
     hg_status status = HG_OK;
@@ -140,6 +141,23 @@ hg_status store_list(const char *folder, struct store_files *files)
     }
     *files = found;
     return HG_OK;
+}
+
+bool store_list(const char *folder, struct store_files *files)
+{
+    hg_status status = read_folder(folder, files);
+    if (status == HG_EIO && errno == ENOENT) {
+        *files = (struct store_files){NULL, 0}; /* nothing was ever run */
+        return true;
+    }
+    if (status == HG_EIO)
+        say(folder,
+            "cannot be read: %s; mend that, or name another folder with "
+            "HEAPGLASS_DIR",
+            strerror(errno));
+    else if (status != HG_OK)
+        say("memory", "there is none left");
+    return status == HG_OK;
 }
 
 void store_files_drop(struct store_files *files)
@@ -240,7 +258,7 @@ void store_make_room(const char *folder)
 {
     struct store_files files;
     uint64_t bytes = bytes_in_use(folder);
-    if (bytes <= STORE_MAX_BYTES || store_list(folder, &files) != HG_OK)
+    if (bytes <= STORE_MAX_BYTES || read_folder(folder, &files) != HG_OK)
         return;
     remove_oldest(&files, bytes);
     store_files_drop(&files);

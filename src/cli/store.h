@@ -30,9 +30,11 @@ struct store_files {
     size_t count;
 };
 
-/* HG_EIO (errno) if the folder cannot be read, ENOENT if there is none; HG_ENOMEM.
+/*
+ * List the user's folder; one that does not exist is empty.  False after having
+ * said what is wrong.
  */
-hg_status store_list(const char *folder, struct store_files *files);
+bool store_list(const char *folder, struct store_files *files);
 
 /* Add a path, which is copied, unless it is there already.  HG_ENOMEM. */
 hg_status store_files_add(struct store_files *files, const char *path);

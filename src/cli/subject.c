@@ -52,26 +52,34 @@ static void consider_family(struct search *search, const char *file)
     family_drop(&family);
 }
 
-static void consider_folder(struct search *search, const char *folder)
+/* False after having said that the user's folder cannot be read. */
+static bool consider_folder(struct search *search, const char *folder)
 {
     struct store_files files;
-    if (store_list(folder, &files) != HG_OK)
-        return;
+    if (!store_list(folder, &files))
+        return false;
     for (size_t i = 0; i < files.count; i++)
         consider_family(search, files.paths[i]);
     store_files_drop(&files);
+    return true;
+}
+
+/* The user's folder, or NULL after having said that there is no memory. */
+static char *find_folder(void)
+{
+    char *folder = store_folder();
+    if (folder == NULL)
+        say("memory", "there is none left");
+    return folder;
 }
 
 static char *find_newest(void)
 {
     struct search search = {0};
-    char *folder = store_folder();
-    if (folder == NULL) {
-        say("memory", "there is none left");
+    char *folder = find_folder();
+    if (folder == NULL)
         return NULL;
-    }
-    consider_folder(&search, folder);
-    if (search.path == NULL)
+    if (consider_folder(&search, folder) && search.path == NULL)
         say(folder,
             "there is no ledger yet; make one with \"heapglass run PROGRAM\", "
             "or name one");
@@ -86,11 +94,12 @@ static char *find_pid(const char *name)
     if (file != NULL)
         consider_family(&search, file);
     free(file);
-    char *folder = search.path == NULL ? store_folder() : NULL;
-    if (folder != NULL)
-        consider_folder(&search, folder);
+    if (search.path != NULL)
+        return search.path;
+    char *folder = find_folder();
+    bool could = folder != NULL && consider_folder(&search, folder);
     free(folder);
-    if (search.path == NULL)
+    if (could && search.path == NULL)
         say(name,
             "no process of this id keeps a ledger; \"heapglass list\" shows those "
             "that do");

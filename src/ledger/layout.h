@@ -3,6 +3,7 @@
 #ifndef HG_LEDGER_LAYOUT_H
 #define HG_LEDGER_LAYOUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -28,6 +29,9 @@
    mistake, or one that writes what we cannot read. */
 #define LEDGER_WRITER_MARK "heapglass: this library writes ledgers of version 1"
 #define LEDGER_HEADER_BYTES 4096u
+
+/* A writer needs room for a file of this size, and makes none where it may not. */
+#define LEDGER_LEAST_BYTES (280u << 10)
 
 /* A piece of the STRINGS section; text is UTF-8, undecodable bytes as they were. */
 struct ledger_text {
@@ -253,6 +257,13 @@ struct ledger_header {
 static inline uint64_t ledger_live_bytes(const struct ledger_header *header)
 {
     return header->peak_bytes - (uint64_t)header->below_peak_bytes;
+}
+
+/* Do its counters tell who holds what?  When something took our place, they hold no
+   more than the few blocks from before. */
+static inline bool ledger_is_traced(const struct ledger_header *header)
+{
+    return header->mode != LEDGER_MODE_UNTRACED && header->displaced.bytes == 0;
 }
 
 _Static_assert(sizeof(struct ledger_counters) == 48, "shares a line with the node");

@@ -70,6 +70,12 @@ char *facts_short_command(const struct ledger_copy *copy)
     return join(argv);
 }
 
+struct slice facts_without(const struct ledger_copy *copy)
+{
+    struct slice displaced = ledger_copy_text(copy, copy->header.displaced);
+    return displaced.bytes > 0 ? displaced : slice_of("--untraced");
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec now;

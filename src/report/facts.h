@@ -24,7 +24,11 @@ void facts_json(struct json *json, const struct gathering *family);
 void facts_json_process(struct json *json, const struct process *process);
 
 /* The objects that stand in "unread", between '[' and ']'. */
-void facts_json_unread(struct json *json, const struct gathering *family);
+void facts_json_unread(struct json *json, const struct unread *unread,
+                       size_t count);
+
+/* Of a program that is not traced: what it must be run without to be. */
+struct slice facts_without(const struct ledger_copy *copy);
 
 /* "ended with exit status 0", "killed", ...: for lines and for narrow columns. */
 void facts_fate(char *into, size_t room, const struct process *process);

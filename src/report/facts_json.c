@@ -121,14 +121,14 @@ void facts_json_process(struct json *json, const struct process *process)
     json_close(json, '}');
 }
 
-void facts_json_unread(struct json *json, const struct gathering *family)
+void facts_json_unread(struct json *json, const struct unread *unread, size_t count)
 {
-    for (size_t i = 0; i < family->unread_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         json_open(json, '{');
         json_key(json, "ledger");
-        json_text(json, slice_of(family->unread[i].path));
+        json_text(json, slice_of(unread[i].path));
         json_key(json, "why");
-        json_text(json, slice_of(family->unread[i].fault.what));
+        json_text(json, slice_of(unread[i].fault.what));
         json_close(json, '}');
     }
 }
@@ -146,6 +146,6 @@ void facts_json(struct json *json, const struct gathering *family)
     json_close(json, ']');
     json_key(json, "unread");
     json_open(json, '[');
-    facts_json_unread(json, family);
+    facts_json_unread(json, family->unread, family->unread_count);
     json_close(json, ']');
 }

@@ -46,7 +46,7 @@ static void put_process(const struct page *page, const struct process *process,
                         bool is_child)
 {
     const struct ledger_header *header = &process->copy->header;
-    bool traced = header->mode != LEDGER_MODE_UNTRACED;
+    bool traced = ledger_is_traced(header);
     uint64_t rss = facts_rss_bytes(process);
     char text[HUMAN_BYTES];
     char *command = facts_short_command(process->copy);
@@ -68,47 +68,34 @@ static void put_process(const struct page *page, const struct process *process,
     free(command);
 }
 
-static void put_unread(const struct page *page, const struct unread *unread)
-{
-    char *text;
-    page_right(page, "-", PID);
-    page_pad(page, 2);
-    if (asprintf(&text, "%s %s", unread->path, unread->fault.what) >= 0) {
-        page_paragraph(page, slice_of(text), PID + 2);
-        free(text);
-    }
-}
-
-void listing_text(FILE *out, const struct gathering *families, size_t count,
-                  bool colour)
+void listing_text(FILE *out, const struct listing *listing, bool colour)
 {
     struct page page = {out, colour};
     page_style(&page, STYLE_DIM);
     fprintf(out, "%*s  %-*s%*s%*s%*s%*s  %s\n", PID, "pid", STATE, "state", AGE,
             "age", SIZE, "live", SIZE, "peak", SIZE, "RSS", "command");
     page_style(&page, STYLE_PLAIN);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < families[i].count; k++)
-            put_process(&page, &families[i].processes[k], k > 0);
-        for (size_t k = 0; k < families[i].unread_count; k++)
-            put_unread(&page, &families[i].unread[k]);
-    }
+    for (size_t i = 0; i < listing->count; i++)
+        for (size_t k = 0; k < listing->families[i].count; k++)
+            put_process(&page, &listing->families[i].processes[k], k > 0);
 }
 
-void listing_json(FILE *out, const struct gathering *families, size_t count)
+void listing_json(FILE *out, const struct listing *listing)
 {
     struct json json;
     json_begin(&json, out);
     json_key(&json, "processes");
     json_open(&json, '[');
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < families[i].count; k++)
-            facts_json_process(&json, &families[i].processes[k]);
+    for (size_t i = 0; i < listing->count; i++)
+        for (size_t k = 0; k < listing->families[i].count; k++)
+            facts_json_process(&json, &listing->families[i].processes[k]);
     json_close(&json, ']');
     json_key(&json, "unread");
     json_open(&json, '[');
-    for (size_t i = 0; i < count; i++)
-        facts_json_unread(&json, &families[i]);
+    for (size_t i = 0; i < listing->count; i++)
+        facts_json_unread(&json, listing->families[i].unread,
+                          listing->families[i].unread_count);
+    facts_json_unread(&json, listing->unread, listing->unread_count);
     json_close(&json, ']');
     json_end(&json);
 }

@@ -7,10 +7,16 @@
 
 #include <stdio.h>
 
-/* Families in the order in which they are shown; each read with
- * LEDGER_PART_TIMELINE. */
-void listing_text(FILE *out, const struct gathering *families, size_t count,
-                  bool colour);
-void listing_json(FILE *out, const struct gathering *families, size_t count);
+struct listing {
+    struct gathering *families; /* in the order in which they are shown, each read
+                                   with LEDGER_PART_TIMELINE */
+    size_t count;
+    struct unread *unread; /* FILEs that begin no family, for they cannot be read */
+    size_t unread_count;
+};
+
+/* For people, without what could not be read; and with it. */
+void listing_text(FILE *out, const struct listing *listing, bool colour);
+void listing_json(FILE *out, const struct listing *listing);
 
 #endif

@@ -47,7 +47,7 @@ static const struct curve rss_curve = {"rss", false, rss, rss_max};
 
 bool panel_is_traced(const struct panel *panel)
 {
-    return panel->process->copy->header.mode != LEDGER_MODE_UNTRACED;
+    return ledger_is_traced(&panel->process->copy->header);
 }
 
 uint64_t panel_end_ns(const struct panel *panel)

@@ -145,12 +145,6 @@ static void put_more(const struct page *page, const struct report *report,
             more == 1 ? "" : "s", human_size(size, rest.bytes));
 }
 
-/* Was the program traced at all? */
-static bool has_rows(const struct ledger_header *header)
-{
-    return header->mode != LEDGER_MODE_UNTRACED && header->displaced.bytes == 0;
-}
-
 /* Nobody knows who held what: what is left is how much the system saw. */
 static void put_sizes(const struct page *page, const struct gathering *family)
 {
@@ -166,13 +160,15 @@ static void put_sizes(const struct page *page, const struct gathering *family)
     fprintf(page->out, "\n%-18s %11s\n", "resident, last", human_size(size, rss));
     fprintf(page->out, "%-18s %11s\n", "resident, at most",
             human_size(size, rss_max));
-    fprintf(page->out, "%-18s %11s\n", "held by the heap",
-            human_size(size, held_max));
-    fprintf(
-        page->out, "\n%s\nheapglass plot shows memory over time.\n",
-        family->processes[0].copy->header.mode == LEDGER_MODE_UNTRACED
-            ? "Nothing was traced: run it without --untraced to see who holds it."
-            : "Nothing was traced: run it without what took our place.");
+    const struct ledger_copy *first = family->processes[0].copy;
+    struct slice without = facts_without(first);
+    if (first->header.displaced.bytes == 0)
+        fprintf(page->out, "%-18s %11s\n", "held by the heap",
+                human_size(size, held_max));
+    fprintf(page->out,
+            "\nNobody knows who holds it: run it without %.*s for that.\n"
+            "\"heapglass plot\" shows memory over time.\n",
+            (int)without.bytes, without.at);
 }
 
 void report_text(FILE *out, const struct report *report, bool colour)
@@ -181,7 +177,7 @@ void report_text(FILE *out, const struct report *report, bool colour)
     struct rows rows = {&page, report->table, NULL};
 
     facts_text(&page, report->family);
-    if (!has_rows(&report->family->processes[0].copy->header)) {
+    if (!ledger_is_traced(&report->family->processes[0].copy->header)) {
         put_sizes(&page, report->family);
         return;
     }

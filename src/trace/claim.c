@@ -65,6 +65,20 @@ static struct owner look(int fd)
     return owner;
 }
 
+/*
+ * Give a file a name that nothing else has: EEXIST if something has it, be it a
+ * link that leads nowhere.  Where the file system cannot do that in one step, the
+ * file has both names for a moment.
+ */
+static int rename_to_free(const char *path, const char *to)
+{
+    if (renameat2(AT_FDCWD, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    return link(path, to) == 0 ? unlink(path) : -1;
+}
+
 /* Move what lies at `path` out of the way, to PATH.PID or the first free
  * PATH.PID.N. */
 static int set_aside(const char *path, const char *stem, pid_t pid, bool numbered)
@@ -76,8 +90,10 @@ static int set_aside(const char *path, const char *stem, pid_t pid, bool numbere
         append_number(aside, (unsigned)pid);
         if (n > 0)
             append_number(aside, n);
-        if (access(aside, F_OK) != 0)
-            return rename(path, aside);
+        if (rename_to_free(path, aside) == 0)
+            return 0;
+        if (errno != EEXIST)
+            return -1;
     }
     errno = EEXIST;
     return -1;

@@ -108,14 +108,13 @@ class Overwriting(case.Case):
         run = self.watch("pass")
         self.refuses(1, "would be lost", "plot", run.ledger, "-o", run.ledger)
 
-    def test_a_full_disk_loses_nothing(self):
-        # Files of this process are limited instead; the kernel says the same to both.
+    def test_where_files_may_not_be_large_nothing_is_lost(self):
         self.waiting_ledger()
         before = (self.dir / "waiting.hg").read_bytes()
         done = harness.call("sh", "-c", f"ulimit -f 4; exec {harness.COMMAND} "
-                            "run -o waiting.hg true", env=self.environment, cwd=self.dir)
-        self.assertEqual(done.returncode, 125)
-        self.assertRegex(done.stderr, r"\Aheapglass: [^\n]*ulimit -f[^\n]*\n\Z")
+                            "run -o waiting.hg echo on", env=self.environment, cwd=self.dir)
+        self.assertEqual((done.returncode, done.stdout), (0, "on\n"))
+        self.assertRegex(done.stderr, r"\Aheapglass: [^\n]*unwatched[^\n]*ulimit -f[^\n]*\n\Z")
         self.assertEqual((self.dir / "waiting.hg").read_bytes(), before)
 
 

@@ -153,8 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     const struct gathering family = {.processes = &process, .count = 1};
     check_snapshot(copy, &accounts);
     check_tables(&family, &accounts);
-    listing_text(nowhere, &family, 1, true);
-    listing_json(nowhere, &family, 1);
+    const struct listing listing = {.families = &family, .count = 1};
+    listing_text(nowhere, &listing, true);
+    listing_json(nowhere, &listing);
     plot_svg(nowhere, &family, 1);
     accounts_drop(&accounts);
     ledger_copy_free(copy);

@@ -257,6 +257,13 @@ class Places(Shared):
     def ask(self, *words, **settings):
         return harness.heapglass(*words, env=self.environment, timeout=30, **settings)
 
+    def listed(self):
+        """What `list --json` says of this folder; other programs may be running."""
+        done = self.ask("list", "--json")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return {key: [one for one in found if one["ledger"].startswith(str(self.place))]
+                for key, found in json.loads(done.stdout).items()}
+
     def test_without_any_ledger_each_command_says_how_to_make_one(self):
         for words in ["report"], ["plot"], ["snapshot", "-o", self.dir / "x.hg"]:
             with self.subTest(words):
@@ -281,15 +288,76 @@ class Places(Shared):
         (self.place / "loop.hg").symlink_to("loop.hg")
         os.mkfifo(self.place / "pipe.hg")
         rubbish = sorted(self.place.iterdir())
-        for words in ["list"], ["report"], ["plot"]:
+        for words in ["report"], ["plot"]:
             with self.subTest(words):
                 done = self.ask(*words)
-                self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("good.hg", self.ask("list", "--json").stdout)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+        done = self.ask("list")
+        self.assertEqual(done.returncode, 0)
+        for path in rubbish:
+            said = [line for line in done.stderr.splitlines() if str(path) in line]
+            self.assertEqual(len(said), path.name != "good.hg", path)
+            for line in said:
+                self.assertRegex(line, "^heapglass: .*not listed; remove it")
+        listed = self.listed()
+        self.assertEqual([process["ledger"] for process in listed["processes"]],
+                         [str(self.place / "good.hg")])
+        self.assertEqual(sorted(unread["ledger"] for unread in listed["unread"]),
+                         [str(path) for path in rubbish if path.name != "good.hg"])
+        self.assertTrue(all(unread["why"] for unread in listed["unread"]))
         done = self.ask("run", "--", harness.PYTHON, "-c", KEEP)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "kept 5000\n", ""))
         self.assertEqual([path for path in rubbish if path.exists() or path.is_symlink()],
                          rubbish)
+
+    @unittest.skipUnless(ROOT, "needs root, to become somebody else")
+    def test_a_folder_that_may_not_be_read_is_not_an_empty_one(self):
+        self.place.mkdir(mode=0o700)
+        self.dir.chmod(0o711)
+        for file in harness.COMMAND, LIBRARY:
+            shutil.copy2(file, self.dir)
+        for words in ["list"], ["report"], ["plot"], ["report", "4194303"], [
+                "snapshot", "-o", "x.hg"], ["run", "true"]:
+            with self.subTest(words):
+                done = harness.call(self.dir / "heapglass", *words, env=self.environment,
+                                    user=NOBODY, group=NOBODY, extra_groups=[])
+                status = 125 if words[0] == "run" else 1
+                self.claim_line(done, self.place, status)
+                if status == 1:
+                    self.assertIn("Permission denied", done.stderr)
+
+    def test_a_zombie_does_not_run(self):
+        ready = "print('ready', flush=True)\n"
+        for text, state, status in ((ready + "import time\ntime.sleep(99)\n", "killed", None),
+                                    (ready + "raise SystemExit(3)\n", "ended", 3)):
+            words = ["run", "--", harness.PYTHON, self.write(text)]
+            with subprocess.Popen([harness.COMMAND, *words], env=self.environment,
+                                  stdout=subprocess.PIPE) as process:
+                self.assertEqual(process.stdout.readline(), b"ready\n")
+                if state == "killed":
+                    process.kill()
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                (found,) = [one for one in self.listed()["processes"]
+                            if one["pid"] == process.pid]
+                self.assertEqual((found["state"], found["exit_status"]), (state, status))
+
+    def test_a_program_whose_first_thread_has_ended_runs(self):
+        program = self.write("import ctypes, threading, time\n"
+                             "def work():\n"
+                             "    while open('/proc/self/stat').read().split()[2] != 'Z': pass\n"
+                             "    print('ready', flush=True)\n"
+                             "    time.sleep(99)\n"
+                             "threading.Thread(target=work).start()\n"
+                             "ctypes.CDLL(None).pthread_exit(None)\n")
+        with subprocess.Popen([harness.COMMAND, "run", harness.PYTHON, program],
+                              env=self.environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as process:
+            try:
+                self.assertEqual(process.stdout.readline(), b"ready\n")
+                states = [one["state"] for one in self.listed()["processes"]]
+                self.assertEqual(states, ["running"])
+            finally:
+                process.kill()
 
     def test_a_file_where_the_folder_should_be(self):
         self.place.write_text("mine")
@@ -462,6 +530,29 @@ class Programs(Case):
     def test_a_program_that_is_not_executable_is_126(self):
         self.claim_refused(self.script("#!/bin/sh\n", mode=0o644), 126)
 
+    def test_what_cannot_be_found_has_the_status_of_env(self):
+        (self.dir / "circle").symlink_to("circle")
+        (self.dir / "circle.py").symlink_to("circle.py")
+        file = self.write("mine", "file")
+        for name in "./circle", file / "x", "./circle.py", "x" * 300:
+            env = harness.call("/usr/bin/env", name, cwd=self.dir)
+            self.assertEqual(env.returncode, 126)
+            self.claim_refused(name, 126)
+        path = f"{self.dir}:{os.environ['PATH']}"
+        for name, status in ("circle", 126), ("circle.none", 127), ("", 127):
+            env = harness.call("/usr/bin/env", name, env={"PATH": path})
+            done = harness.heapglass("run", "-o", self.ledger, name, env={"PATH": path})
+            self.assertEqual(env.returncode, status)
+            self.claim_line(done, name or '""', status)
+            self.assertFalse(self.ledger.exists())
+
+    def test_scripts_that_lead_in_circles_are_126(self):
+        one = self.script(f"#!{self.dir}/two\n", "one")
+        two = self.script(f"#!{self.dir}/one\n", "two")
+        for program in one, two:
+            self.assertEqual(harness.call("/usr/bin/env", program).returncode, 126)
+            self.claim_refused(program, 126)
+
     def test_a_folder_is_126(self):
         self.claim_refused(self.dir, 126)
         self.claim_refused("/", 126)
@@ -525,6 +616,37 @@ class Programs(Case):
         self.assertIn("libheapglass-preload.so", done.stderr)
 
 
+class Displaced(Case):
+    """Another allocator was asked for: nobody knows who holds what, and nothing is made up."""
+
+    def claim_sizes_alone(self, what, python=(), **environment):
+        run = self.watch(KEEP, python=python, env=dict(os.environ, **environment))
+        self.assertEqual((run.process.stdout, run.process.stderr), ("kept 5000\n", ""))
+        for words in [], ["--live"], ["--by", "stack"], ["--by", "domain", "--total"]:
+            done = harness.heapglass("report", run.ledger, *words)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            lines = done.stdout.splitlines()
+            self.assertEqual(lines[0], f"not watched: {what} took our place")
+            self.assertIn("watched   memory over time; not who holds it", lines)
+            self.assertIn(f"run it without {what} for that", done.stdout)
+            for word in "whole stacks", "recycled", "share", "blocks", "moment", "0 B":
+                self.assertNotIn(word, done.stdout)
+            self.assertRegex(done.stdout, "resident, at most +[0-9.]+ MiB")
+        found = run.report()
+        self.assertEqual((found["watched"]["displaced"], found["rows"]), (what, []))
+        self.claim_line(harness.heapglass("diff", run.ledger, run.ledger), what, 1)
+        plot = harness.heapglass("plot", run.ledger)
+        self.assertEqual((plot.returncode, plot.stderr), (0, ""))
+
+    def test_by_a_variable(self):
+        for value in "malloc", "debug", "pymalloc":
+            self.claim_sizes_alone("PYTHONMALLOC=" + value, PYTHONMALLOC=value)
+
+    def test_by_an_option(self):
+        self.claim_sizes_alone("-X dev", python=["-X", "dev"])
+        self.claim_sizes_alone("PYTHONDEVMODE=1", PYTHONDEVMODE="1")
+
+
 class FullDisks(Case):
     """Places that are too small for a ledger."""
 
@@ -553,6 +675,37 @@ class FullDisks(Case):
             self.assertIn(str(ledger), done.stderr)
             return None
         return harness.report(ledger, "--total")
+
+    def test_where_no_file_can_be_large_the_program_runs_unwatched(self):
+        # Standard error is a file as well, and it is full.
+        ledger, out, err = (self.dir / name for name in ("program.hg", "out", "err"))
+        out.write_bytes(b"")
+        program = self.write("import os, signal\n"
+                             "try: os.write(1, b'kept')\n"
+                             "except OSError: pass\n"
+                             "os._exit(7)\n")
+        err.write_bytes(b"")
+        for blocks in 0, 8, 279:
+            limit = blocks * 1024
+            words = [harness.COMMAND, "run", "-o", ledger, harness.PYTHON, program]
+            done = harness.call(*words, preexec_fn=lambda: resource.setrlimit(
+                resource.RLIMIT_FSIZE, (limit, limit)))
+            self.assertEqual(done.returncode, 7)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+            self.assertRegex(done.stderr, f"runs unwatched.*limited to {limit} bytes.*; raise")
+            self.assertFalse(ledger.exists())
+            with open(err, "ab") as full:
+                done = harness.call(*words, stderr=full, preexec_fn=lambda: resource.setrlimit(
+                    resource.RLIMIT_FSIZE, (err.stat().st_size, ) * 2))
+            self.assertEqual((done.returncode, done.stdout), (7, "kept"))
+
+    def test_where_files_are_just_large_enough_the_program_is_watched(self):
+        ledger = self.dir / "program.hg"
+        done = harness.heapglass("run", "-o", ledger, harness.PYTHON, "-c", KEEP,
+                                 preexec_fn=lambda: resource.setrlimit(
+                                     resource.RLIMIT_FSIZE, (280 * 1024, ) * 2))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "kept 5000\n", ""))
+        self.assertGreater(harness.report(ledger)["totals"]["total_bytes"], 5_000_000)
 
     def test_a_limit_of_file_size_does_not_bar_the_next_run(self):
         ledger = self.dir / "program.hg"
@@ -693,10 +846,12 @@ class Misuse(Shared):
         self.claim_line(harness.heapglass("report", str(process.pid)), process.pid, 1)
 
     def test_empty_names(self):
-        for words in ["report", ""], ["plot", ""], ["diff", "", self.packed]:
-            done = harness.heapglass(*words)
-            self.assertEqual(done.returncode, 1)
-            self.assertEqual(len(done.stderr.splitlines()), 1)
+        for words, status in ((["report", ""], 1), (["plot", ""], 1),
+                              (["diff", "", self.packed], 1), (["snapshot", "", "-o", "x"], 1),
+                              (["snapshot", self.packed, "-o", ""], 1),
+                              (["plot", self.packed, "-o", ""], 1),
+                              (["run", ""], 127), (["run", "-o", "", "true"], 125)):
+            self.claim_misuse('heapglass: "": ', *words, status=status)
 
 
 if __name__ == "__main__":

@@ -308,7 +308,7 @@ START_TEST(a_list_shows_children_below_their_program)
     struct gathering family = gather_into("shop.hg", NULL, SIDE_A);
 
     FILE *out = open_memstream(&text, &bytes);
-    listing_text(out, &family, 1, false);
+    listing_text(out, &(struct listing){.families = &family, .count = 1}, false);
     fclose(out);
     ck_assert_ptr_nonnull(strstr(text, "   4711  ended 0 "));
     ck_assert_ptr_nonnull(strstr(text, "  app.py\n   4712  killed "));

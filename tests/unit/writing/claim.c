@@ -193,6 +193,24 @@ START_TEST(an_exec_sets_older_ledgers_aside_by_number)
 }
 END_TEST
 
+START_TEST(a_ledger_set_aside_replaces_nothing_not_even_a_link_to_nowhere)
+{
+    const char *first = numbered("a.hg.%d.1", getpid());
+    char name[64];
+    char target[64] = "";
+    begin();
+    ck_assert(start_ledger());
+    strcpy(name, first);
+    ck_assert_int_eq(symlink("nowhere", name), 0);
+
+    ck_assert(start_ledger());
+
+    ck_assert_int_eq(readlink(name, target, sizeof target - 1), 7);
+    ck_assert_str_eq(target, "nowhere");
+    ck_assert_ledger(numbered("a.hg.%d.2", getpid()), getpid(), LEDGER_REPLACED);
+}
+END_TEST
+
 START_TEST(a_childs_exec_sets_its_ledgers_aside_by_number)
 {
     begin();
@@ -461,6 +479,7 @@ int main(void)
         a_second_process_has_a_file_with_its_pid,
         a_forked_childs_file_has_its_pid,
         an_exec_sets_older_ledgers_aside_by_number,
+        a_ledger_set_aside_replaces_nothing_not_even_a_link_to_nowhere,
         a_childs_exec_sets_its_ledgers_aside_by_number,
         a_replaced_ledger_knows_when,
         an_older_process_of_the_same_pid_is_set_aside_unchanged,

@@ -208,6 +208,10 @@ START_TEST(a_limit_too_small_for_any_ledger_is_no_signal)
     ck_assert_ptr_null(ledger.base);
     ck_assert_int_eq(init_within(100000, fd), HG_EFULL);
     ck_assert_ptr_null(ledger.base);
+    ck_assert_int_eq(init_within(LEDGER_LEAST_BYTES - 1, fd), HG_EFULL);
+    ck_assert_ptr_null(ledger.base);
+    ck_assert_int_eq(init_within(LEDGER_LEAST_BYTES, fd), HG_OK);
+    ledger_close(&ledger);
     close(fd);
 }
 END_TEST
