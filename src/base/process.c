@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 ssize_t process_read_file(const char *path, char *out, size_t bytes)
@@ -72,6 +73,16 @@ uint64_t process_start_ticks(pid_t pid)
     if (*state == 'Z' && parse_number(threads) <= 1)
         return 0;
     return parse_number(start);
+}
+
+bool process_is_alone(void)
+{
+    struct stat tasks;
+    int saved = errno;
+    /* A folder's links: its name, its own ".", and ".." of each folder in it. */
+    bool alone = stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
+    errno = saved;
+    return alone;
 }
 
 void process_boot_id(char out[40])

@@ -21,6 +21,9 @@ ssize_t process_read_file(const char *path, char *out, size_t bytes);
  */
 uint64_t process_start_ticks(pid_t pid);
 
+/* Has this process one thread?  False when the system does not tell. */
+bool process_is_alone(void);
+
 /* The id of this boot, 36 characters; empty when the system does not tell. */
 void process_boot_id(char out[40]);
 

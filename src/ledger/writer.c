@@ -248,22 +248,30 @@ struct ledger_text ledger_put_text(struct ledger *ledger, const char *text,
     return (struct ledger_text){(uint32_t)used, (uint32_t)bytes};
 }
 
-void ledger_trim(struct ledger *ledger)
+void ledger_trim_file(int fd, const struct ledger_header *header)
 {
-    const struct ledger_section *nodes = &ledger->header->section[LEDGER_NODES];
+    const struct ledger_section *nodes = &header->section[LEDGER_NODES];
     uint64_t end =
         round_up(nodes->offset + nodes->used * nodes->record_bytes, PAGE);
+    struct stat file;
+
+    if (fstat(fd, &file) == 0 && (uint64_t)file.st_size > end) {
+        /* A shorter file is a nicety: that it could not be had is no loss. */
+        int failed = ftruncate(fd, (off_t)end);
+        (void)failed;
+    }
+}
+
+void ledger_trim(struct ledger *ledger)
+{
     struct stat file;
 
     int fd = open(ledger->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
     if (fstat(fd, &file) == 0 && file.st_dev == ledger->device &&
-        file.st_ino == ledger->inode && (uint64_t)file.st_size > end) {
-        /* A shorter file is a nicety: that it could not be had is no loss. */
-        int failed = ftruncate(fd, (off_t)end);
-        (void)failed;
-    }
+        file.st_ino == ledger->inode)
+        ledger_trim_file(fd, ledger->header);
     close(fd);
 }
 

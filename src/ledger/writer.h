@@ -81,6 +81,9 @@ struct ledger_text ledger_put_text(struct ledger *ledger, const char *text,
  */
 void ledger_trim(struct ledger *ledger);
 
+/* The same for a file that is open, with its header. */
+void ledger_trim_file(int fd, const struct ledger_header *header);
+
 /* Unmap; the file stays.  Accepts a ledger that was never mapped. */
 void ledger_close(struct ledger *ledger);
 

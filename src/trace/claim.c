@@ -8,6 +8,7 @@
 #include "trace/claim.h"
 
 #include "base/process.h"
+#include "ledger/writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,24 +100,24 @@ static int set_aside(const char *path, const char *stem, pid_t pid, bool numbere
     return -1;
 }
 
+/* The program that wrote this ledger is no more: nobody writes it any longer. */
 static void mark_replaced(int fd)
 {
-    uint32_t state = LEDGER_REPLACED;
-    uint64_t start_ns = 0;
+    struct ledger_header header;
     struct timespec now;
 
+    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)
+        return;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t end_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    if (pread(fd, &start_ns, sizeof start_ns,
-              offsetof(struct ledger_header, start_ns)) ==
-        (ssize_t)sizeof start_ns) {
-        end_ns -= start_ns;
-        ssize_t n = pwrite(fd, &end_ns, sizeof end_ns,
-                           offsetof(struct ledger_header, end_ns));
-        n +=
-            pwrite(fd, &state, sizeof state, offsetof(struct ledger_header, state));
-        (void)n; /* a reader then calls it killed: not wrong, only less exact */
-    }
+    header.state = LEDGER_REPLACED;
+    header.end_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec -
+                    header.start_ns;
+    ssize_t n = pwrite(fd, &header.end_ns, sizeof header.end_ns,
+                       offsetof(struct ledger_header, end_ns));
+    n += pwrite(fd, &header.state, sizeof header.state,
+                offsetof(struct ledger_header, state));
+    (void)n; /* a reader then calls it killed: not wrong, only less exact */
+    ledger_trim_file(fd, &header);
 }
 
 /* Lock FILE for a moment; a stuck holder must not stop the program. */

@@ -307,16 +307,22 @@ static void close_book(enum ledger_state state)
     ledger_set_state(session.ledger.header, state);
 }
 
+/* No path leads to the ledger any more. */
+static void leave_book(void)
+{
+    book.nodes = NULL;
+    book.header = NULL;
+    session.active = false;
+    session_adapter.stopped();
+}
+
 void session_finalize(void)
 {
     if (!session.active || book.header == NULL)
         return;
     book_take_over();
     close_book(LEDGER_FINALIZED);
-    book.nodes = NULL;
-    book.header = NULL;
-    session.active = false;
-    session_adapter.stopped();
+    leave_book();
 }
 
 void session_exit(int status, bool early)
@@ -331,6 +337,12 @@ void session_exit(int status, bool early)
     bool closed = header->state == LEDGER_FINALIZED ||
                   session.config.mode == LEDGER_MODE_UNTRACED;
     close_book(LEDGER_EXITED);
+    if (!closed && process_is_alone()) {
+        /* By exit() from C, say: what comes now is none of the program's work. */
+        if (!early)
+            leave_book();
+        closed = true;
+    }
     /* Without finalization other threads may still be making nodes. */
     if (closed)
         ledger_trim(&session.ledger);

@@ -234,7 +234,12 @@ START_TEST(a_replaced_ledger_knows_when)
     begin();
     ck_assert(start_ledger());
     ck_assert(start_ledger());
-    ck_assert_uint_gt(header_of(numbered("a.hg.%d.1", getpid())).end_ns, 0);
+    const char *first = numbered("a.hg.%d.1", getpid());
+    struct ledger_header header = header_of(first);
+    ck_assert_uint_gt(header.end_ns, 0);
+    /* And its unused end is given back. */
+    ck_assert_int_eq(size_of(first),
+                     (off_t)header.section[LEDGER_NODES].offset + 4096);
     ck_assert_uint_eq(header_of("a.hg").end_ns, 0);
 }
 END_TEST

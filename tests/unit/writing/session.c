@@ -8,6 +8,8 @@
 #include "trace/timeline.h"
 #include "writing_test.h"
 
+#include <pthread.h>
+
 static int stopped_count;
 static int forked_count;
 
@@ -271,8 +273,46 @@ START_TEST(an_early_exit_is_said_to_be_one)
     struct ledger_copy *copy = read_ledger("a.hg");
     ck_assert_uint_eq(copy->header.state, LEDGER_EXITED);
     ck_assert_uint_eq(copy->header.exited_early, 1);
-    ck_assert_int_eq(size_of("a.hg"), whole); /* others may be making nodes */
+    ck_assert_int_lt(size_of("a.hg"), whole);
     ledger_copy_free(copy);
+}
+END_TEST
+
+static void *stay(void *ready)
+{
+    write(*(int *)ready, "", 1);
+    pause();
+    return NULL;
+}
+
+START_TEST(an_early_exit_trims_nothing_while_others_may_be_making_nodes)
+{
+    int ready[2];
+    char byte;
+    pthread_t other;
+    begin();
+    off_t whole = size_of("a.hg");
+    ck_assert_int_eq(pipe(ready), 0);
+    ck_assert_int_eq(pthread_create(&other, NULL, stay, &ready[1]), 0);
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+
+    session_exit(1, true);
+
+    ck_assert_int_eq(size_of("a.hg"), whole);
+}
+END_TEST
+
+START_TEST(an_exit_without_finalization_closes_the_book)
+{
+    begin();
+    off_t whole = size_of("a.hg");
+
+    session_exit(5, false);
+
+    ck_assert_ptr_null(book.header);
+    ck_assert_ptr_null(book.nodes);
+    ck_assert_int_eq(stopped_count, 1);
+    ck_assert_int_lt(size_of("a.hg"), whole);
 }
 END_TEST
 
@@ -515,6 +555,8 @@ int main(void)
         notes_are_kept,
         a_session_finalizes_and_exits,
         an_early_exit_is_said_to_be_one,
+        an_early_exit_trims_nothing_while_others_may_be_making_nodes,
+        an_exit_without_finalization_closes_the_book,
         the_exit_of_a_vfork_child_leaves_no_trace,
         an_untraced_session_has_no_nodes_to_charge,
         the_program_that_was_started_says_why_it_is_unwatched,
