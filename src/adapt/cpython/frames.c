@@ -22,7 +22,7 @@ __thread void *frames_my_state __attribute__((tls_model("initial-exec")));
 enum { LINE_CACHE_BITS = 12, LINE_CACHE_ENTRIES = 1 << LINE_CACHE_BITS };
 enum { FIRST_ENTRIES = 4096 / sizeof(struct frame_entry), BUCKETS = 256 };
 
-static const struct py_layout row_311 = LAYOUT_311;
+static const struct py_layout row_311 = LAYOUT_311, row_312 = LAYOUT_312;
 
 /* The stacks of all thread states, by address; and those without one, for reuse. */
 static struct frame_stack *buckets[BUCKETS];
@@ -52,7 +52,7 @@ static bool is_before_start(const struct py_layout *l, const void *frame,
                             uintptr_t ip)
 {
     return frame_owner(l, frame) != l->owner_generator &&
-           codes_before_start(l, word_at(frame, l->frame_code), ip);
+           codes_before_start(l, frame_code(l, frame), ip);
 }
 
 /* The first frame from here outwards that is a Python function under way. */
@@ -79,7 +79,7 @@ static struct {
 static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *frame,
                           uintptr_t ip)
 {
-    void *code = word_at(frame, l->frame_code);
+    void *code = frame_code(l, frame);
 
     if (is_before_start(l, frame, ip))
         return parent;
@@ -104,7 +104,7 @@ static HG_NOINLINE uint32_t node_missed(const struct py_layout *l, uint32_t pare
 
     if (set[1].ip == ip && set[1].parent == parent)
         node = set[1].node;
-    else if (codes_before_start(l, word_at(frame, l->frame_code), ip))
+    else if (codes_before_start(l, frame_code(l, frame), ip))
         /* Not for the cache: here the instruction alone does not tell. */
         return name_node(l, parent, frame, ip);
     else
@@ -215,7 +215,7 @@ static void drop_stack(const void *state)
     }
 }
 
-static void forget_stacks(void)
+void frames_forget(void)
 {
     for (int i = 0; i < BUCKETS; i++)
         for (struct frame_stack *s = buckets[i]; s != NULL; s = s->next)
@@ -302,7 +302,7 @@ HG_ALWAYS_INLINE void mark(const struct py_layout *l, void *frame)
         at[l->frame_owner] = MARKED_OWNER;
     } else if (l->mark == MARK_LOCALS) {
         enum { OPTIMIZED = 1 };
-        const char *code = word_at(frame, l->frame_code);
+        const char *code = frame_code(l, frame);
         if (word_at(frame, l->frame_locals) == NULL &&
             (*(const int *)(code + l->code_flags) & OPTIMIZED))
             *(void **)(at + l->frame_locals) = python.none;
@@ -400,32 +400,61 @@ HG_ALWAYS_INLINE void put_entry(const struct py_layout *l,
 }
 
 /*
+ * Without marks: whether the callers of a remembered frame that is under way stand
+ * where they stood.  Each frame that is looked at is named by one that is under
+ * way. The addresses are ours, so that the loads need not wait for each other.
+ */
+HG_ALWAYS_INLINE bool callers_stand(const struct py_layout *l,
+                                    const struct frame_stack *stack, uint32_t index)
+{
+    for (; index > 0; index--) {
+        const struct frame_entry *below = &stack->entries[index - 1];
+        if (caller(l, stack->entries[index].frame) != below->frame ||
+            frame_ip(l, below->frame) != below->ip)
+            return false;
+    }
+    return caller(l, stack->entries[0].frame) == NULL;
+}
+
+/* Where a frame is among the last that are remembered, counted from 1; 0: nowhere.
+ */
+HG_ALWAYS_INLINE uint32_t find_near_top(const struct frame_stack *stack,
+                                        const void *frame)
+{
+    uint32_t depth = stack->depth;
+
+    for (uint32_t j = depth; j > 0 && j + 4 > depth; j--)
+        if (stack->entries[j - 1].frame == frame)
+            return j;
+    return 0;
+}
+
+/*
  * What mostly happens between two allocations: a remembered frame near the top has
  * called a function, or a function has returned to one.  False: neither.
  */
 HG_ALWAYS_INLINE bool step(const struct py_layout *l, struct frame_stack *stack,
                            void *frame)
 {
-    bool returned = frame_is_marked(l, frame);
+    bool marks = l->mark != MARK_NONE;
+    bool returned =
+        marks ? frame_is_marked(l, frame) : find_near_top(stack, frame) != 0;
     void *joint = returned ? frame : caller(l, frame);
 
-    if (joint == NULL || !frame_is_marked(l, joint))
+    if (joint == NULL || (marks && !frame_is_marked(l, joint)))
         return false;
-    uint32_t depth = stack->depth;
-    for (uint32_t j = depth; j > 0 && j + 4 > depth; j--) {
-        if (stack->entries[j - 1].frame != joint)
-            continue;
-        refresh(l, stack, j - 1);
-        stack->depth = j;
-        if (returned)
-            return true;
-        if (!more_entries(stack, j + 1))
-            return false;
-        put_entry(l, stack, j, frame);
-        stack->depth = j + 1;
+    uint32_t depth = find_near_top(stack, joint);
+    if (depth == 0 || (!marks && !callers_stand(l, stack, depth - 1)))
+        return false;
+    refresh(l, stack, depth - 1);
+    stack->depth = depth;
+    if (returned)
         return true;
-    }
-    return false;
+    if (!more_entries(stack, depth + 1))
+        return false;
+    put_entry(l, stack, depth, frame);
+    stack->depth = depth + 1;
+    return true;
 }
 
 static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack,
@@ -522,8 +551,9 @@ uint32_t frames_slow(void *state, void *frame)
         return set_top(stack);
     }
     /* The usual cases, with the row as a constant. */
-    if (l->minor == row_311.minor ? step(&row_311, stack, frame)
-                                  : step(l, stack, frame))
+    if (l->minor == row_311.minor   ? step(&row_311, stack, frame)
+        : l->minor == row_312.minor ? step(&row_312, stack, frame)
+                                    : step(l, stack, frame))
         return set_top(stack);
     if (same_callers(l, stack, frame)) {
         refresh(l, stack, stack->depth - 1);
@@ -552,7 +582,7 @@ void frames_block_died(void *block)
 
     if (python.layout != NULL && codes_died(python.layout, block, &begin, &end)) {
         forget_instructions(begin, end);
-        forget_stacks();
+        frames_forget();
     } else {
         if (frames_my_state == block)
             frames_my_state = NULL;
@@ -571,7 +601,7 @@ void frames_block_died_away(void)
 void frames_forked(void)
 {
     book.stack = NULL;
-    forget_stacks();
+    frames_forget();
 }
 
 bool frames_lock_is_mine_slow(void *state)

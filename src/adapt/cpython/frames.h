@@ -79,6 +79,12 @@ HG_ALWAYS_INLINE void *frame_previous(const struct py_layout *l, const void *fra
     return word_at(frame, l->frame_previous);
 }
 
+HG_ALWAYS_INLINE void *frame_code(const struct py_layout *l, const void *frame)
+{
+    uintptr_t code = (uintptr_t)word_at(frame, l->frame_code);
+    return (void *)(l->tags_references ? code & ~(uintptr_t)3 : code);
+}
+
 HG_ALWAYS_INLINE uintptr_t frame_ip(const struct py_layout *l, const void *frame)
 {
     return (uintptr_t)word_at(frame, l->frame_ip);
@@ -211,6 +217,10 @@ void frames_block_died(void *block) HG_COLD;
 /* The same without the lock, as the states of threads are that end: nothing is done
    but that the next allocation looks whose state it has. */
 void frames_block_died_away(void);
+
+/* A frame was made to go on elsewhere, though its callees still run: forget what
+   is remembered of all stacks.  Lock held. */
+void frames_forget(void);
 
 /* A forked child: forget everything about threads. */
 void frames_forked(void);

@@ -3,7 +3,7 @@
  * guard.c - where the interpreter would stumble over our marks, they are taken
  * away.
  *
- * Both functions stand in tables of the type `frame` that CPython keeps in its data
+ * The functions stand in tables of the type `frame` that CPython keeps in its data
  * segment, and are called by way of these tables each time; so an entry of our own
  * that takes the mark away and goes on to the function that was there is seen by
  * all callers and by no program.
@@ -62,8 +62,11 @@ static void *guarded_clear(void *self, void *arguments)
 
 static int guarded_set_line(void *self, void *value, void *closure)
 {
-    unmark(self);
-    return real_set_line(self, value, closure);
+    if (python.layout->mark == MARK_OWNER)
+        unmark(self);
+    int status = real_set_line(self, value, closure);
+    frames_forget();
+    return status;
 }
 
 /* Store a pointer where perhaps nobody may write. */
@@ -76,35 +79,43 @@ static bool poke(void *address, const void *pointer)
            (ssize_t)sizeof pointer;
 }
 
-bool guard_marks(const struct py_layout *layout)
+static bool guard_clear(void *descriptor)
 {
     enum { NO_ARGUMENTS = 0x0004 };
+    void *(*ours)(void *, void *) = guarded_clear;
+    struct method_def *method = word_at(descriptor, DESCRIPTOR_DEF);
+
+    if (strcmp(method->name, "clear") != 0 || method->flags != NO_ARGUMENTS)
+        return false;
+    real_clear = method->call;
+    return poke(&method->call, *(void **)&ours);
+}
+
+static bool guard_set_line(void *descriptor)
+{
+    int (*ours)(void *, void *, void *) = guarded_set_line;
+    struct getset_def *getset = word_at(descriptor, DESCRIPTOR_DEF);
+
+    if (strcmp(getset->name, "f_lineno") != 0 || getset->set == NULL)
+        return false;
+    real_set_line = getset->set;
+    return poke(&getset->set, *(void **)&ours);
+}
+
+bool guard_marks(const struct py_layout *layout)
+{
     void *frame_type = dlsym(RTLD_DEFAULT, "PyFrame_Type");
     void *(*get)(void *, const char *);
     void (*release)(void *);
 
-    if (layout->mark != MARK_OWNER)
-        return true;
     *(void **)&get = dlsym(RTLD_DEFAULT, "PyObject_GetAttrString");
     *(void **)&release = dlsym(RTLD_DEFAULT, "Py_DecRef");
     if (frame_type == NULL || get == NULL || release == NULL)
         return false;
     void *clear = get(frame_type, "clear");
     void *line = get(frame_type, "f_lineno");
-    bool done = false;
-    if (clear != NULL && line != NULL) {
-        struct method_def *method = word_at(clear, DESCRIPTOR_DEF);
-        struct getset_def *getset = word_at(line, DESCRIPTOR_DEF);
-        if (strcmp(method->name, "clear") == 0 && method->flags == NO_ARGUMENTS &&
-            strcmp(getset->name, "f_lineno") == 0 && getset->set != NULL) {
-            real_clear = method->call;
-            real_set_line = getset->set;
-            void *(*our_clear)(void *, void *) = guarded_clear;
-            int (*our_set_line)(void *, void *, void *) = guarded_set_line;
-            done = poke(&method->call, *(void **)&our_clear) &&
-                   poke(&getset->set, *(void **)&our_set_line);
-        }
-    }
+    bool done = clear != NULL && line != NULL && guard_set_line(line) &&
+                (layout->mark != MARK_OWNER || guard_clear(clear));
     if (clear != NULL)
         release(clear);
     if (line != NULL)

@@ -9,11 +9,11 @@
 #include <stdbool.h>
 
 /*
- * 3.11 asks in two places whether a frame's owner is the thread: frame.clear(),
- * which refuses to clear a frame that runs, and the setter of f_lineno.  From now
- * on both find the frame as it was.  True if marks may be used; with the lock,
- * where code may run, once.  For layouts with other marks there is nothing to
- * guard.
+ * A debugger can assign f_lineno of a frame whose callees still run, so that it
+ * moves though our mark is there; from now on we hear of it.  And 3.11 asks in two
+ * places whether a frame's owner is the thread: there, and in frame.clear(), which
+ * refuses to clear a frame that runs; both find the frame as it was.  True if marks
+ * may be used; with the lock, where code may run, once.
  */
 bool guard_marks(const struct py_layout *layout);
 

@@ -638,30 +638,32 @@ static const struct py_allocator blind[PY_DOMAINS] = {
     static const struct py_allocator set_##name[PY_DOMAINS] = {                    \
         ENTRY(name, PY_RAW), ENTRY(name, PY_MEM), ENTRY(name, PY_OBJ)};
 
-static const struct py_layout row_311 = LAYOUT_311;
-static const struct py_layout row_313 = LAYOUT_313;
-TRACED_SET(lines_311, row_311, LEDGER_MODE_LINES)
-TRACED_SET(stacks_311, row_311, LEDGER_MODE_STACKS)
-TRACED_SET(lines_313, row_313, LEDGER_MODE_LINES)
-TRACED_SET(stacks_313, row_313, LEDGER_MODE_STACKS)
+#define TRACED_SETS(minor)                                                         \
+    static const struct py_layout row_##minor = LAYOUT_##minor;                    \
+    TRACED_SET(lines_##minor, row_##minor, LEDGER_MODE_LINES)                      \
+    TRACED_SET(stacks_##minor, row_##minor, LEDGER_MODE_STACKS)
+TRACED_SETS(311)
+TRACED_SETS(312)
+TRACED_SETS(313)
+TRACED_SETS(314)
+TRACED_SETS(315)
 
+#define SETS_ENTRY(minor)                                                          \
+    {                                                                              \
+        &row_##minor, set_lines_##minor, set_stacks_##minor                        \
+    }
 static const struct {
-    uint8_t minor;
-    enum ledger_mode mode;
-    const struct py_allocator *set;
-} sets[] = {
-    {11, LEDGER_MODE_LINES, set_lines_311},
-    {11, LEDGER_MODE_STACKS, set_stacks_311},
-    {13, LEDGER_MODE_LINES, set_lines_313},
-    {13, LEDGER_MODE_STACKS, set_stacks_313},
-};
+    const struct py_layout *row;
+    const struct py_allocator *lines, *stacks;
+} sets[] = {SETS_ENTRY(311), SETS_ENTRY(312), SETS_ENTRY(313), SETS_ENTRY(314),
+            SETS_ENTRY(315)};
 
 static const struct py_allocator *choose_set(void)
 {
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (sets[i].minor == python.layout->minor &&
-            sets[i].mode == session.config.mode)
-            return sets[i].set;
+        if (sets[i].row->minor == python.layout->minor)
+            return session.config.mode == LEDGER_MODE_LINES ? sets[i].lines
+                                                            : sets[i].stacks;
     return NULL;
 }
 

@@ -14,13 +14,13 @@
  * them.
  */
 enum frame_mark {
-    /* There is no such field: all frames must be compared. */
+    /* There is no such field (3.12): all frames must be compared. */
     MARK_NONE,
     /* 3.11: `owner` is 0 for frames of the thread's stack, and release builds only
        ever compare it with 1 and 2; debug builds assert that it is 0. */
     MARK_OWNER,
-    /* 3.13: `f_locals` of optimized code is unused since PEP 667; None is immortal.
-     */
+    /* From 3.13 on `f_locals` of optimized code is unused (PEP 667), and None is
+       immortal. */
     MARK_LOCALS,
 };
 
@@ -37,6 +37,8 @@ struct py_layout {
     bool state_in_runtime; /* the lock's holder is a word of _PyRuntime, not
                               thread-local */
     bool has_cframe;       /* tstate -> cframe -> current_frame */
+    bool tags_references;  /* frame -> code has two bits that are no address */
+    bool gc_stats_in_rings; /* and interp_gc_stats points to them */
     uint16_t runtime_state;
     uint16_t state_frame; /* of cframe or current_frame in the thread state */
     uint16_t cframe_frame;
@@ -45,11 +47,14 @@ struct py_layout {
     uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals;
     uint16_t code_file, code_name, code_first_line, code_first_traceable,
         code_flags, code_bytecode;
-    uint16_t runtime_main_interp;
     uint16_t
         interp_gc_stats; /* of the first generation's, three of 24 bytes each */
     uint16_t interp_gc_young; /* how many objects the first generation is thought to
                                  have */
+    /* Words of _Py_DebugOffsets, at the beginning of _PyRuntime, that publish the
+       offset of a state's interpreter, of a frame's caller and of a code object's
+       file; the others lie beside them.  0: nothing is published. */
+    uint8_t published_state, published_frame, published_code;
 };
 
 /* clang-format off */
@@ -60,16 +65,43 @@ struct py_layout {
     .frame_previous = 48, .frame_code = 32, .frame_ip = 56, .frame_owner = 69,          \
     .frame_locals = 24, .code_file = 112, .code_name = 128, .code_first_line = 72,      \
     .code_first_traceable = 168, .code_flags = 48, .code_bytecode = 184,                \
-    .runtime_main_interp = 48, .interp_gc_stats = 776, .interp_gc_young = 692 }
+    .interp_gc_stats = 776, .interp_gc_young = 692 }
+
+#define LAYOUT_312 {                                                                    \
+    .minor = 12, .mark = MARK_NONE, .owner_generator = 1, .owner_shim = 3,              \
+    .has_cframe = true, .state_frame = 56, .cframe_frame = 0, .state_id = 224,          \
+    .state_interp = 16, .frame_previous = 8, .frame_code = 0, .frame_ip = 56,           \
+    .frame_owner = 70, .frame_locals = 40, .code_file = 112, .code_name = 128,          \
+    .code_first_line = 68, .code_first_traceable = 176, .code_flags = 48,               \
+    .code_bytecode = 192, .interp_gc_stats = 240, .interp_gc_young = 156 }
 
 #define LAYOUT_313 {                                                                    \
     .minor = 13, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
-    .state_in_runtime = false, .has_cframe = false,                                     \
-    .state_frame = 72, .state_id = 224, .state_interp = 16,                             \
-    .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 70,            \
-    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_first_line = 68,      \
+    .state_frame = 72, .state_id = 224, .state_interp = 16, .frame_previous = 8,        \
+    .frame_code = 0, .frame_ip = 56, .frame_owner = 70, .frame_locals = 40,             \
+    .code_file = 112, .code_name = 128, .code_first_line = 68,                          \
     .code_first_traceable = 184, .code_flags = 48, .code_bytecode = 200,                \
-    .runtime_main_interp = 640, .interp_gc_stats = 7528, .interp_gc_young = 7444 }
+    .interp_gc_stats = 7528, .interp_gc_young = 7444, .published_state = 22,            \
+    .published_frame = 29, .published_code = 35 }
+
+#define LAYOUT_314 {                                                                    \
+    .minor = 14, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
+    .tags_references = true, .state_frame = 72, .state_id = 224, .state_interp = 16,    \
+    .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 74,            \
+    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_first_line = 68,      \
+    .code_first_traceable = 192, .code_flags = 48, .code_bytecode = 208,                \
+    .interp_gc_stats = 7528, .interp_gc_young = 7452, .published_state = 25,            \
+    .published_frame = 32, .published_code = 40 }
+
+#define LAYOUT_315 {                                                                    \
+    .minor = 15, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
+    .tags_references = true, .gc_stats_in_rings = true, .state_frame = 72,              \
+    .state_id = 248, .state_interp = 16, .frame_previous = 8, .frame_code = 0,          \
+    .frame_ip = 56, .frame_owner = 74, .frame_locals = 40, .code_file = 112,            \
+    .code_name = 128, .code_first_line = 68, .code_first_traceable = 192,               \
+    .code_flags = 48, .code_bytecode = 208, .interp_gc_stats = 7504,                    \
+    .interp_gc_young = 7428, .published_state = 25, .published_frame = 40,              \
+    .published_code = 48 }
 /* clang-format on */
 
 /* The row of a minor version, or NULL. */

@@ -59,7 +59,8 @@ static void prove(void)
     observer_attention = true;
     frames_force_slow();
     if (python.layout != NULL && hooks_sighted()) {
-        python.may_mark = !python.debug_build && guard_marks(python.layout);
+        python.may_mark = python.layout->mark != MARK_NONE && !python.debug_build &&
+                          guard_marks(python.layout);
         proof = proof_run(python.layout);
     }
     if (proof == PROOF_MARKS)
@@ -89,7 +90,7 @@ static int set_up(void *arg)
     } else {
         session_note_recycled(false, "--no-recycled");
     }
-    if (young != NULL && young == proof_young_count(python.layout))
+    if (young != NULL && proof_found_collector())
         *young = count;
     if (collects)
         python.gc_enable();
@@ -136,14 +137,27 @@ void observer_no_frame(void)
 
 void observer_collections(uint64_t counts[3])
 {
-    if (python.layout == NULL || python.runtime == NULL)
-        return;
-    /* The main interpreter, where all programs but a few have all their objects. */
-    const char *interp =
-        word_at(python.runtime, python.layout->runtime_main_interp);
+    /* The main interpreter, where all programs but a few have all their objects;
+       where its collector was proved to be. */
+    const struct py_layout *l = python.layout;
+    const char *interp = proof_found_collector() ? python.main_interp() : NULL;
     if (interp == NULL)
         return;
-    for (int g = 0; g < 3; g++)
-        memcpy(&counts[g], interp + python.layout->interp_gc_stats + 24 * g,
-               sizeof counts[g]);
+    const char *at = interp + l->interp_gc_stats;
+    if (!l->gc_stats_in_rings) {
+        for (int g = 0; g < 3; g++)
+            memcpy(&counts[g], at + 24 * g, sizeof counts[g]);
+        return;
+    }
+    /* Each generation's last collections; their number so far is in the newest. */
+    enum { ITEM_BYTES = 64, ITEM_COLLECTIONS = 16 };
+    static const uint8_t items[3] = {11, 3, 3};
+    at = *(const char *const *)at;
+    for (int g = 0; g < 3 && at != NULL; g++) {
+        int newest = at[items[g] * ITEM_BYTES];
+        if (newest >= 0 && newest < items[g])
+            memcpy(&counts[g], at + newest * ITEM_BYTES + ITEM_COLLECTIONS,
+                   sizeof counts[g]);
+        at += items[g] * ITEM_BYTES + 8;
+    }
 }

@@ -35,19 +35,25 @@ static bool peek_word(const void *base, size_t offset, void **out)
 }
 
 /* _Py_DebugOffsets, at the beginning of _PyRuntime since 3.13: groups of 64-bit
-   words after a cookie and a version.  The places of those that we use. */
+   words after a cookie and a version. */
 static bool published_offsets_agree(const struct py_layout *l)
 {
-    if (l->minor != 13)
+    if (l->published_state == 0)
         return true; /* nothing is published */
     const struct {
-        uint16_t word;
+        int word;
         uint16_t value;
     } wanted[] = {
-        {22, l->state_interp},  {23, l->state_frame}, {29, l->frame_previous},
-        {30, l->frame_code},    {31, l->frame_ip},    {33, l->frame_owner},
-        {35, l->code_file},     {37, l->code_name},   {39, l->code_first_line},
-        {43, l->code_bytecode},
+        {l->published_state, l->state_interp},
+        {l->published_state + 1, l->state_frame},
+        {l->published_frame, l->frame_previous},
+        {l->published_frame + 1, l->frame_code},
+        {l->published_frame + 2, l->frame_ip},
+        {l->published_frame + 4, l->frame_owner},
+        {l->published_code, l->code_file},
+        {l->published_code + 2, l->code_name},
+        {l->published_code + 4, l->code_first_line},
+        {l->published_code + 8, l->code_bytecode},
     };
     uint64_t words[64];
 
@@ -72,8 +78,11 @@ static bool frame_looks_right(const struct py_layout *l, const void *frame)
         return false;
     if (l->owner_shim != 0 && owner >= l->owner_shim)
         return true;
-    if (!peek_word(frame, l->frame_code, &code) || !peek_word(code, 8, &type) ||
-        type != code_type)
+    if (!peek_word(frame, l->frame_code, &code))
+        return false;
+    if (l->tags_references)
+        code = (void *)((uintptr_t)code & ~(uintptr_t)3);
+    if (!peek_word(code, 8, &type) || type != code_type)
         return false;
     if (!peek_word(code, l->code_file, &text) || !peek_word(text, 8, &type) ||
         type != text_type || !peek_word(code, l->code_name, &text) ||
@@ -88,14 +97,14 @@ static bool frame_looks_right(const struct py_layout *l, const void *frame)
 enum glance proof_glance(const struct py_layout *l, void *state)
 {
     static void *looked_at; /* a state that could be read, and had no frame */
-    void *main_interp, *interp, *frame;
+    void *interp, *frame;
 
     if (state == looked_at && current_frame(l, state) == NULL)
         return GLANCE_LATER;
     if (!published_offsets_agree(l))
         return GLANCE_WRONG;
-    if (!peek_word(python.runtime, l->runtime_main_interp, &main_interp) ||
-        !peek_word(state, l->state_interp, &interp) || interp != main_interp)
+    if (!peek_word(state, l->state_interp, &interp) ||
+        interp != python.main_interp())
         return GLANCE_WRONG;
     if (!peek_word(state, l->state_frame, &frame))
         return GLANCE_WRONG;
@@ -164,7 +173,7 @@ static bool stack_is_expected(const struct py_layout *l, void *frame, bool secon
             frame = frame_previous(l, frame);
         if (frame == NULL)
             return false;
-        char *code = word_at(frame, l->frame_code);
+        char *code = frame_code(l, frame);
         uint32_t line = expected[i].line + (second && i == 1);
         bool generator = frame_owner(l, frame) == l->owner_generator;
         if (!text_is(word_at(code, l->code_name), expected[i].name) ||
@@ -221,9 +230,9 @@ int *proof_young_guess(const struct py_layout *l)
     return interp != NULL ? (int *)((char *)interp + l->interp_gc_young) : NULL;
 }
 
-int *proof_young_count(const struct py_layout *l)
+bool proof_found_collector(void)
 {
-    return probed.count_right ? proof_young_guess(l) : NULL;
+    return probed.count_right;
 }
 
 enum proof proof_run(const struct py_layout *l)

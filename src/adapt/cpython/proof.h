@@ -5,6 +5,8 @@
 
 #include "adapt/cpython/layout.h"
 
+#include <stdbool.h>
+
 /*
  * Before the first frame is trusted: whether the offsets agree with those that the
  * interpreter publishes, if it does, and whether the thread state and the frames
@@ -31,12 +33,12 @@ enum proof {
 enum proof proof_run(const struct py_layout *layout);
 
 /*
- * The count of objects that makes the collector start, in the interpreter that
- * proof_run() ran in; NULL if it was not where the layout says.
+ * Where the layout says that the collector of the interpreter that runs counts the
+ * objects that make it start; NULL: that interpreter has no state.
  */
-int *proof_young_count(const struct py_layout *layout);
-
-/* Where that count should be; to be read before proof_run(). */
 int *proof_young_guess(const struct py_layout *layout);
+
+/* Whether proof_run() has seen that the count is there, and so the collector. */
+bool proof_found_collector(void);
 
 #endif

@@ -8,7 +8,8 @@
 
 struct python python;
 
-static const struct py_layout rows[] = {LAYOUT_311, LAYOUT_313};
+static const struct py_layout rows[] = {LAYOUT_311, LAYOUT_312, LAYOUT_313,
+                                        LAYOUT_314, LAYOUT_315};
 
 const struct py_layout *layout_find(int minor)
 {
@@ -40,6 +41,7 @@ bool python_find(void)
     FIND(current_state, "PyThreadState_GetUnchecked",
          "_PyThreadState_UncheckedGet");
     FIND(this_threads_state, "PyGILState_GetThisThreadState", NULL);
+    FIND(main_interp, "PyInterpreterState_Main", NULL);
     FIND(get_allocator, "PyMem_GetAllocator", NULL);
     FIND(code_line, "PyCode_Addr2Line", NULL);
     FIND(text_length, "PyUnicode_GetLength", NULL);
@@ -59,7 +61,7 @@ bool python_find(void)
     if (layout == NULL || python.current_state == NULL ||
         python.code_line == NULL || python.text_length == NULL ||
         python.text_char == NULL || python.this_threads_state == NULL ||
-        python.is_finalizing == NULL)
+        python.main_interp == NULL || python.is_finalizing == NULL)
         return true;
     if (layout->state_in_runtime) {
         if (python.runtime == NULL)

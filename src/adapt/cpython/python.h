@@ -39,6 +39,7 @@ struct python {
     int (*add_pending_call)(int (*call)(void *), void *arg);
     void *(*current_state)(void); /* the lock's holder's; NULL: nobody's */
     void *(*this_threads_state)(void);
+    void *(*main_interp)(void);
     void (*get_allocator)(int domain, struct py_allocator *out);
     void (*set_allocator)(int domain, struct py_allocator *in);
     int (*code_line)(void *code, int offset_bytes);

@@ -90,7 +90,7 @@ struct lists_313 {
     int asend_count;
 };
 
-/* 3.14: one array.  The names are those of struct _Py_freelists. */
+/* From 3.14 on: one array.  The names are those of struct _Py_freelists. */
 struct pair {
     void *head;
     intptr_t count;
@@ -101,6 +101,14 @@ struct lists_314 {
         dictkeys, slices, ranges, range_iters, contexts, async_gens,
         async_gen_asends, futureiters, object_stack_chunks, unicode_writers,
         pycfunctionobject, pycmethodobject, pymethodobjects;
+};
+
+struct lists_315 {
+    struct pair floats, complexes, ints, tuples[TUPLES], lists, list_iters,
+        tuple_iters, dicts, dictkeys, slices, ranges, range_iters, contexts,
+        async_gens, async_gen_asends, futureiters, object_stack_chunks,
+        unicode_writers, bytes_writers, pycfunctionobject, pycmethodobject,
+        pymethodobjects;
 };
 
 enum { NO_COUNT = UINT16_MAX };
@@ -137,33 +145,31 @@ static const struct lists_layout {
     LAYOUT(311, 11),
     LAYOUT(312, 12),
     LAYOUT(313, 13),
-#define PAIR(name) AT(314, name.head, name.count)
+#define PAIR(v, name) AT(v, name.head, name.count)
+#define PAIRS(v)                                                                   \
+    [LIST_FLOAT] = PAIR(v, floats), [LIST_TUPLE] = PAIR(v, tuples[0]),             \
+    [LIST_LIST] = PAIR(v, lists), [LIST_DICT] = PAIR(v, dicts),                    \
+    [LIST_KEYS] = PAIR(v, dictkeys), [LIST_CONTEXT] = PAIR(v, contexts),           \
+    [LIST_SLICE] = PAIR(v, slices), [LIST_VALUE] = PAIR(v, async_gens),            \
+    [LIST_ASEND] = PAIR(v, async_gen_asends), [LIST_INT] = PAIR(v, ints),          \
+    [LIST_LIST_ITERATOR] = PAIR(v, list_iters),                                    \
+    [LIST_TUPLE_ITERATOR] = PAIR(v, tuple_iters), [LIST_RANGE] = PAIR(v, ranges),  \
+    [LIST_RANGE_ITERATOR] = PAIR(v, range_iters),                                  \
+    [LIST_FUTURE_ITERATOR] = PAIR(v, futureiters),                                 \
+    [LIST_CHUNK] = PAIR(v, object_stack_chunks),                                   \
+    [LIST_WRITER] = PAIR(v, unicode_writers),                                      \
+    [LIST_FUNCTION] = PAIR(v, pycfunctionobject),                                  \
+    [LIST_CLASS_METHOD] = PAIR(v, pycmethodobject),                                \
+    [LIST_METHOD] = PAIR(v, pymethodobjects)
     {.minor = 14,
-     .lists = LISTS,
+     .lists = LISTS_314,
      .size_bytes = sizeof(struct lists_314),
-     .places =
-         {
-             [LIST_FLOAT] = PAIR(floats),
-             [LIST_TUPLE] = PAIR(tuples[0]),
-             [LIST_LIST] = PAIR(lists),
-             [LIST_DICT] = PAIR(dicts),
-             [LIST_KEYS] = PAIR(dictkeys),
-             [LIST_CONTEXT] = PAIR(contexts),
-             [LIST_SLICE] = PAIR(slices),
-             [LIST_VALUE] = PAIR(async_gens),
-             [LIST_ASEND] = PAIR(async_gen_asends),
-             [LIST_INT] = PAIR(ints),
-             [LIST_LIST_ITERATOR] = PAIR(list_iters),
-             [LIST_TUPLE_ITERATOR] = PAIR(tuple_iters),
-             [LIST_RANGE] = PAIR(ranges),
-             [LIST_RANGE_ITERATOR] = PAIR(range_iters),
-             [LIST_FUTURE_ITERATOR] = PAIR(futureiters),
-             [LIST_CHUNK] = PAIR(object_stack_chunks),
-             [LIST_WRITER] = PAIR(unicode_writers),
-             [LIST_FUNCTION] = PAIR(pycfunctionobject),
-             [LIST_CLASS_METHOD] = PAIR(pycmethodobject),
-             [LIST_METHOD] = PAIR(pymethodobjects),
-         }},
+     .places = {PAIRS(314)}},
+    {.minor = 15,
+     .lists = LISTS,
+     .size_bytes = sizeof(struct lists_315),
+     .places = {PAIRS(315), [LIST_COMPLEX] = PAIR(315, complexes),
+                [LIST_BYTES_WRITER] = PAIR(315, bytes_writers)}},
 };
 
 /* ---- The interpreter's own names ---- */
@@ -191,6 +197,9 @@ static bool find_names(void)
         {"PyCMethod_New", NULL, &ip.function_new, false},
         {"PyUnicodeWriter_Create", NULL, &ip.writer_new, true}, /* 3.14 */
         {"PyUnicodeWriter_Discard", NULL, &ip.writer_drop, true},
+        {"PyComplex_FromDoubles", NULL, &ip.complex_new, false},
+        {"PyBytesWriter_Create", NULL, &ip.bytes_writer_new, true}, /* 3.15 */
+        {"PyBytesWriter_Discard", NULL, &ip.bytes_writer_drop, true},
         {"PySys_GetObject", NULL, &ip.sys_get, false},
         {"Py_DecRef", NULL, &ip.drop, false},
         {"PyObject_Malloc", NULL, &ip.object_malloc, false},
@@ -358,6 +367,8 @@ static void place_lists(char *base, const struct lists_layout *layout)
         [LIST_FUNCTION] = {"built-in functions", SHAPE_CHAIN, 0},
         [LIST_CLASS_METHOD] = {"built-in methods", SHAPE_CHAIN, 0},
         [LIST_METHOD] = {"methods", SHAPE_CHAIN, 0},
+        [LIST_COMPLEX] = {"complex numbers", SHAPE_CHAIN, 0},
+        [LIST_BYTES_WRITER] = {"writers of bytes", SHAPE_CHAIN, 0},
     };
     bool pairs = layout->minor >= 14;
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* The beginnings of PyObject, PyTypeObject, PyMethodDef and PyGC_Head, the same
-   from 3.8 to 3.14 (builds with the GIL). */
+   from 3.8 to 3.15 (builds with the GIL). */
 struct object {
     intptr_t refcount;
     struct type *type;
@@ -69,6 +69,9 @@ enum list_name {
     LIST_FUNCTION,
     LIST_CLASS_METHOD, /* PyCMethodObject */
     LIST_METHOD,
+    LISTS_314, /* that many in 3.14 */
+    LIST_COMPLEX = LISTS_314,
+    LIST_BYTES_WRITER,
     LISTS
 };
 
@@ -103,7 +106,7 @@ struct free_list {
 struct interpreter {
     bool usable; /* a version whose objects and types are as above */
     int minor;
-    int lists;       /* so many lists it has: LISTS_313 or LISTS */
+    int lists;       /* so many lists it has */
     bool own_locks;  /* other interpreters may run while we do: 3.12 and later */
     void *main;      /* the main interpreter's state */
     int *collecting; /* set while its collector works; NULL: not known where */
@@ -125,6 +128,9 @@ struct interpreter {
                                    struct object *, struct type *);
     void *(*writer_new)(intptr_t);
     void (*writer_drop)(void *);
+    struct object *(*complex_new)(double, double);
+    void *(*bytes_writer_new)(intptr_t);
+    void (*bytes_writer_drop)(void *);
     struct object *(*sys_get)(const char *);
     void (*drop)(struct object *);
     void *(*object_malloc)(size_t);

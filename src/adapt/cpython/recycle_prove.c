@@ -92,6 +92,10 @@ bool list_can_make(const struct free_list *list)
         return false;
     case LIST_CONTEXT:
         return ip.minor >= 12;
+    case LIST_WRITER:
+        return ip.writer_new != NULL && ip.writer_drop != NULL;
+    case LIST_BYTES_WRITER:
+        return ip.bytes_writer_new != NULL && ip.bytes_writer_drop != NULL;
     default:
         return true;
     }
@@ -139,6 +143,12 @@ struct object *list_make(const struct free_list *list)
     case LIST_WRITER:
         object = ip.writer_new(0);
         break;
+    case LIST_COMPLEX:
+        object = ip.complex_new(3.25, 3.5);
+        break;
+    case LIST_BYTES_WRITER:
+        object = ip.bytes_writer_new(0);
+        break;
     case LIST_FUNCTION:
         object = ip.function_new(&a_function, NULL, NULL, NULL);
         break;
@@ -161,6 +171,10 @@ void list_drop(const struct free_list *list, struct object *object)
 {
     if (list == &lists[LIST_WRITER]) {
         ip.writer_drop(object);
+        return;
+    }
+    if (list == &lists[LIST_BYTES_WRITER]) {
+        ip.bytes_writer_drop(object);
         return;
     }
     if (list == &lists[LIST_KEYS]) {
@@ -363,6 +377,7 @@ static bool prove(int i)
         return prove_keys(list);
     case LIST_SLICE:
     case LIST_WRITER:
+    case LIST_BYTES_WRITER:
         return prove_cache(list);
     case LIST_TUPLE + TUPLES - 1:
         return ip.minor <= 12 ? prove_never_popped(list) : prove_stack(list);
@@ -409,10 +424,12 @@ static void free_block(const struct free_list *list, void *block, bool counted)
             ip.object_free(block);
         break;
     case LIST_WRITER:
+    case LIST_BYTES_WRITER:
         ip.mem_free(block);
         break;
     case LIST_FLOAT:
     case LIST_INT:
+    case LIST_COMPLEX:
     case LIST_RANGE:
     case LIST_RANGE_ITERATOR:
         ip.object_free(block);
