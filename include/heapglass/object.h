@@ -299,7 +299,8 @@ HG_API hg_status hg_step(hg_world *world, uint32_t us, int *done);
 typedef struct {
     int automatic;   /* 0: only hg_collect() and hg_step() collect */
     uint32_t young;  /* tracked objects born, net, that start a young collection */
-    uint32_t middle; /* every so many young ones, the middle generation too */
+    uint32_t middle; /* every so many young ones, or when twice `young` objects have
+                        survived these, the middle generation too */
     double growth;   /* a full one when the tracked objects have grown by this share
                         since the last one ended */
     uint32_t step_us;    /* slices of a full one; 0: in one piece */

@@ -11,11 +11,18 @@
  */
 #include "object/world.h"
 
+#include <string.h>
+
 #ifdef HG_STRESS
 enum { TICK_CYCLE = 1, TICK_IDLE = 1 };
 #else
 enum { TICK_CYCLE = 512, TICK_IDLE = 256 };
 #endif
+
+/* What bounds an automatic collection of the younger generations: those that
+   survived young ones wait for company up to so many times policy.young; and what
+   is this long waits for a full one, whose slices may end within it. */
+enum { MIDDLE_SHARE = 2, LONG_YOUNG = 4096 };
 
 static void call_out(hg_world *w, int generation, const hg_collection *done)
 {
@@ -56,14 +63,33 @@ static void collection_ends(hg_world *w)
 
 /* ---- the younger generations ---- */
 
-static bool gather(hg_world *w, struct page *page, uint8_t wanted)
+/* The next slot from `slot` on with one of these bits in its state; page->carved:
+   there is none.  Most pages have few, so eight are looked at at once. */
+static uint32_t next_with(const struct page *page, uint32_t slot, uint8_t bits)
+{
+    while (slot < page->carved && !(page->state[slot] & bits)) {
+        uint64_t eight = 0;
+        if (page->carved - slot >= 8)
+            memcpy(&eight, page->state + slot, 8);
+        else
+            eight = bits;
+        slot += eight & 0x0101010101010101u * bits ? 1 : 8;
+    }
+    return slot;
+}
+
+/* Members are objects with at most `longest` items. */
+static bool gather(hg_world *w, struct page *page, uint8_t wanted, uint32_t longest)
 {
     if (!set_reach(&w->set, w->set.count + page->live))
         return false;
-    for (uint32_t slot = 0; slot < page->carved; slot++) {
-        uint8_t state = page->state[slot];
-        if (state & wanted &&
-            (state & (IS_LIVE | IS_TRACKED)) == (IS_LIVE | IS_TRACKED))
+    for (uint32_t slot = 0; (slot = next_with(page, slot, wanted)) < page->carved;
+         slot++) {
+        if ((page->state[slot] & (IS_LIVE | IS_TRACKED)) != (IS_LIVE | IS_TRACKED))
+            continue;
+        uint32_t count;
+        items_of(object_at(page, slot), &count);
+        if (count <= longest)
             w->set.object[w->set.count++] = object_at(page, slot);
     }
     return true;
@@ -72,11 +98,9 @@ static bool gather(hg_world *w, struct page *page, uint8_t wanted)
 /* Everything in the page is older from now on. */
 static void promote(struct page *page, uint8_t from, uint8_t to)
 {
-    for (uint32_t slot = 0; slot < page->carved; slot++) {
-        uint8_t state = page->state[slot];
-        if (state & from)
-            page->state[slot] = (uint8_t)((state & ~from) | to);
-    }
+    for (uint32_t slot = 0; (slot = next_with(page, slot, from)) < page->carved;
+         slot++)
+        page->state[slot] = (uint8_t)((page->state[slot] & ~from) | to);
 }
 
 static void promote_listed(hg_world *w, int generation)
@@ -101,20 +125,22 @@ static void promote_listed(hg_world *w, int generation)
         }
     }
     w->young_pages = 0;
+    if (generation != HG_YOUNG)
+        w->middle_most = 0;
     w->young_count = 0;
 }
 
-static hg_status collect_younger(hg_world *w, int generation)
+static hg_status collect_younger(hg_world *w, int generation, uint32_t longest)
 {
     uint8_t wanted = generation == HG_YOUNG ? IS_YOUNG : IS_YOUNG | IS_MIDDLE;
     w->set.count = 0;
     for (uint32_t i = 0; i < w->young_pages; i++) {
-        if (!gather(w, page_at(w, w->young[i]), wanted))
+        if (!gather(w, page_at(w, w->young[i]), wanted, longest))
             return HG_ENOMEM;
     }
     for (uint32_t i = 0; generation != HG_YOUNG && i < w->middle_pages; i++) {
         struct page *page = page_at(w, w->middle[i]);
-        if (!page->young && !gather(w, page, wanted))
+        if (!page->young && !gather(w, page, wanted, longest))
             return HG_ENOMEM;
     }
     size_t examined = w->set.count;
@@ -125,8 +151,11 @@ static hg_status collect_younger(hg_world *w, int generation)
     w->now.candidates = w->now.unreachable = w->set.count;
     if (generation == HG_MIDDLE)
         w->old_born += examined - w->set.count;
-    bool freed = set_free(w, &w->set);
-    HG_VERIFY(freed, "no memory that was there before", w);
+    else
+        w->middle_most += examined - w->set.count;
+    size_t at = 0;
+    HG_VERIFY(set_settle(w, &w->set), "no memory that was there before", w);
+    set_free(w, &w->set, &at, SIZE_MAX);
     w->now.freed = w->set.count;
     return HG_OK;
 }
@@ -152,15 +181,31 @@ static hg_status full_slice(hg_world *w, uint64_t us)
     return status;
 }
 
-static hg_status full_now(hg_world *w)
-{
-    full_begin(w);
-    return full_slice(w, UINT64_MAX);
-}
-
 static bool in_callback(const hg_world *w)
 {
     return w->collecting || w->disposing || w->calling;
+}
+
+static hg_status younger_now(hg_world *w, int generation, uint32_t longest)
+{
+    collection_begins(w, generation);
+    uint64_t began_ns = world_now_ns();
+    w->collecting = true;
+    hg_status status = collect_younger(w, generation, longest);
+    w->collecting = false;
+    slice_ends(w, began_ns);
+    if (status == HG_OK)
+        collection_ends(w);
+    return status;
+}
+
+static hg_status full_now(hg_world *w)
+{
+    full_begin(w);
+    hg_status status = full_slice(w, UINT64_MAX);
+    if (status == HG_OK)
+        promote_listed(w, HG_MIDDLE);
+    return status;
 }
 
 hg_status hg_collect(hg_world *w, int generation, hg_collection *out)
@@ -173,20 +218,9 @@ hg_status hg_collect(hg_world *w, int generation, hg_collection *out)
     w->calling = true;
     if (w->cycle.phase != CYCLE_NONE)
         status = full_slice(w, UINT64_MAX);
-    if (status == HG_OK && generation == HG_FULL) {
-        status = full_now(w);
-        if (status == HG_OK)
-            promote_listed(w, HG_MIDDLE);
-    } else if (status == HG_OK) {
-        collection_begins(w, generation);
-        uint64_t began_ns = world_now_ns();
-        w->collecting = true;
-        status = collect_younger(w, generation);
-        w->collecting = false;
-        slice_ends(w, began_ns);
-        if (status == HG_OK)
-            collection_ends(w);
-    }
+    if (status == HG_OK)
+        status = generation == HG_FULL ? full_now(w)
+                                       : younger_now(w, generation, UINT32_MAX);
     hg_collection done = w->now;
     w->calling = false;
     dispose_some(w, UINT64_MAX, 0); /* what garbage alone referred to */
@@ -222,49 +256,62 @@ static uint64_t slice_us(const hg_world *w)
     return w->policy.step_us;
 }
 
+static void tick_cycle(hg_world *w)
+{
+    w->calling = true;
+    if (w->cycle.phase == CYCLE_NONE)
+        full_begin(w);
+    full_slice(w, slice_us(w));
+    w->calling = false;
+}
+
 static void tick_collect(hg_world *w)
 {
-    int done;
-    hg_policy *policy = &w->policy;
+    const hg_policy *policy = &w->policy;
     if (w->cycle.phase != CYCLE_NONE) {
-        uint64_t us = slice_us(w);
-        if (us == UINT64_MAX) {
-            w->calling = true;
-            full_slice(w, us);
-            w->calling = false;
-        } else {
-            hg_step(w, (uint32_t)us, &done);
-        }
+        tick_cycle(w);
         return;
     }
     if (w->young_count < policy->young)
         return;
-    bool middle = ++w->young_runs > policy->middle;
+    bool middle = ++w->young_runs > policy->middle ||
+                  w->middle_most >= MIDDLE_SHARE * (size_t)policy->young;
     if (middle)
         w->young_runs = 0;
-    hg_collect(w, middle ? HG_MIDDLE : HG_YOUNG, NULL);
-    if (middle && (double)w->old_born > (double)w->tracked_then * policy->growth) {
-        if (policy->step_us == 0)
-            hg_collect(w, HG_FULL, NULL);
-        else
-            hg_step(w, policy->step_us, &done);
+    w->calling = true;
+    younger_now(w, middle ? HG_MIDDLE : HG_YOUNG, LONG_YOUNG);
+    w->calling = false;
+    dispose_budget(w);
+    if (middle && (double)w->old_born > (double)w->tracked_then * policy->growth)
+        tick_cycle(w);
+}
+
+void world_tick_soon(hg_world *w)
+{
+    if (w->countdown > TICK_DEAD) {
+        w->countdown_then += w->countdown - TICK_DEAD;
+        w->countdown = TICK_DEAD;
     }
 }
 
 void world_tick(hg_world *w)
 {
-    if (w->dead != 0)
+    if (w->dead_count != 0)
         dispose_some(w, 0, DISPOSE_ALWAYS);
-    if (w->policy.automatic && !in_callback(w)) {
+    int32_t next = w->countdown_then;
+    if (next <= 0) {
+        if (w->policy.automatic && !in_callback(w)) {
 #ifdef HG_STRESS
-        hg_collect(w, HG_FULL, NULL);
+            hg_collect(w, HG_FULL, NULL);
 #endif
-        tick_collect(w);
+            tick_collect(w);
+        }
+        next = w->cycle.phase != CYCLE_NONE ? TICK_CYCLE : TICK_IDLE;
     }
-    if (w->dead != 0)
-        w->countdown = TICK_DEAD;
-    else
-        w->countdown = w->cycle.phase != CYCLE_NONE ? TICK_CYCLE : TICK_IDLE;
+    w->countdown = next;
+    w->countdown_then = 0;
+    if (w->dead_count != 0)
+        world_tick_soon(w);
 }
 
 void world_start(hg_world *w)
@@ -275,8 +322,6 @@ void world_start(hg_world *w)
 void world_last_collection(hg_world *w)
 {
     hg_collect(w, HG_FULL, NULL);
-    if (w->cycle.phase != CYCLE_NONE)
-        cycle_end(w);
 }
 
 void world_end(hg_world *w)

@@ -24,19 +24,16 @@
 
 #include <string.h>
 
+/* Between two looks at the clock; and objects of a batch, or one component. */
 #ifdef HG_FAULTS
-enum { LONG = 2 }; /* tests */
+enum { SLOTS_BETWEEN = 4, PAGES_BETWEEN = 1, PICKED_BETWEEN = 3, BATCH = 8 };
 #else
-enum { LONG = 2048 }; /* items scanned between two looks at the clock */
+enum { SLOTS_BETWEEN = 256, PAGES_BETWEEN = 8, PICKED_BETWEEN = 512, BATCH = 1024 };
 #endif
 
 enum {
     LIVE_TRACKED = IS_LIVE | IS_TRACKED,
-    SLOTS_BETWEEN = 256, /* two looks at the clock */
-    PAGES_BETWEEN = 8,
-    PICKED_BETWEEN = 512,
     AHEAD = 8,
-    BATCH = 1024, /* objects, or one component */
     LATE = sizeof((struct cycle){0}.late) / sizeof(uint16_t *),
     SOON = sizeof((struct cycle){0}.soon) / sizeof(hg_object *)
 };
@@ -128,6 +125,7 @@ void cycle_begin(hg_world *w)
 {
     w->cycle.picked.count = 0;
     w->cycle.longs.count = 0;
+    w->cycle.batched = false;
     w->cycle.long_at = w->cycle.item = 0;
     w->cycle.phase = CYCLE_FLUSH;
 }
@@ -146,31 +144,36 @@ static bool queue_reach(struct cycle *cycle, uint32_t pages)
     return cycle->queue != NULL;
 }
 
-static void cycle_forget(struct cycle *cycle)
+/* No object is remembered by address any more. */
+static void cycle_forget(hg_world *w)
 {
+    struct cycle *cycle = &w->cycle;
     memory_give(cycle->parent);
     memory_give(cycle->start);
     memory_give(cycle->sorted);
     cycle->parent = cycle->start = cycle->sorted = NULL;
-    cycle->phase = CYCLE_NONE;
+    w->cycle_runs = w->keep_pages = false;
 }
 
-void cycle_end(hg_world *w)
+static int phase_pages(hg_world *w, uint64_t until_ns)
 {
-    struct cycle *cycle = &w->cycle;
-    cycle_forget(cycle);
-    w->cycle_runs = false;
-    if (!w->keep_pages)
-        return;
-    w->keep_pages = false;
-    for (uint32_t seq = 0; seq < w->order_count; seq++) {
-        if (w->order[seq] == NO_PAGE)
+    for (struct cycle *c = &w->cycle; c->at < w->order_count;) {
+        uint32_t id = w->order[c->at++];
+        if (id == NO_PAGE || page_at(w, id)->live > 0)
             continue;
-        struct page *page = page_at(w, w->order[seq]);
-        page->queued = false;
-        if (page->live == 0)
-            page_empty(w, w->order[seq]);
+        page_empty(w, id);
+        if (late(until_ns))
+            return 0;
     }
+    return 1;
+}
+
+static void cycle_give_up(hg_world *w)
+{
+    cycle_forget(w);
+    w->cycle.at = 0;
+    phase_pages(w, UINT64_MAX);
+    w->cycle.phase = CYCLE_NONE;
 }
 
 /* Each phase returns 1 when it has come to its end, 0 when time has; -1: no memory.
@@ -179,7 +182,7 @@ void cycle_end(hg_world *w)
 static int phase_flush(hg_world *w, uint64_t until_ns)
 {
     dispose_some(w, until_ns, 1);
-    if (w->dead != 0)
+    if (w->dead_count != 0)
         return 0;
     if (!queue_reach(&w->cycle, w->order_count))
         return -1;
@@ -205,25 +208,6 @@ static int phase_init(hg_world *w, uint64_t until_ns)
             return 0;
     }
     return 1;
-}
-
-/* Some items from *at on; true when there are more. */
-HG_ALWAYS_INLINE bool edges_slice(const hg_object *object, uint32_t *at,
-                                  hg_visit *op, void *arg)
-{
-    if (*at == 0)
-        edges_other(object, op, arg);
-    uint32_t count;
-    void *const *item = items_of(object, &count);
-    uint32_t end = *at < count && count - *at > LONG ? *at + LONG : count;
-    for (; *at < end; ++*at) {
-        if (item[*at] != NULL)
-            op(item[*at], arg);
-    }
-    if (*at < count)
-        return true;
-    *at = 0;
-    return false;
 }
 
 /* Counting goes through a page from end to end: what an array's items lie in is all
@@ -396,39 +380,65 @@ static int phase_drain(hg_world *w, uint64_t until_ns)
     }
 }
 
-static int phase_pick(hg_world *w, uint64_t until_ns)
+static inline bool is_candidate(const struct page *page, uint32_t slot)
+{
+    return (page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED &&
+           !bit_of(page->seen, slot);
+}
+
+/* Call each(w, object) for candidates. */
+HG_ALWAYS_INLINE int each_candidate(hg_world *w, uint64_t until_ns,
+                                    void (*each)(hg_world *, hg_object *))
 {
     for (struct cycle *c = &w->cycle; c->at < c->pages;) {
-        struct page *page = page_to_scan(w, c->at);
-        uint32_t words = page == NULL ? 0 : (page->carved + 63) / 64;
-        if (page != NULL && !set_reach(&c->picked, c->picked.count + page->carved))
-            return -1;
-        for (uint32_t i = 0; i < words; i++) {
-            if (page->seen[i] == UINT64_MAX)
-                continue;
-            for (uint32_t slot = i * 64; slot < i * 64 + 64; slot++) {
-                if (slot >= page->carved)
-                    break;
-                if ((page->state[slot] & LIVE_TRACKED) == LIVE_TRACKED &&
-                    !bit_of(page->seen, slot))
-                    c->picked.object[c->picked.count++] = object_at(page, slot);
-            }
+        struct page *page = page_to_scan(w, c->at++);
+        uint32_t carved = page == NULL ? 0 : page->carved;
+        for (uint32_t slot = 0; slot < carved; slot++) {
+            if (slot % 64 == 0 && page->seen[slot / 64] == UINT64_MAX)
+                slot += 63;
+            else if (is_candidate(page, slot))
+                each(w, object_at(page, slot));
         }
-        c->at++;
         if (c->at % PAGES_BETWEEN == 0 && late(until_ns))
             return 0;
     }
+    return 1;
+}
+
+static void tally(hg_world *w, hg_object *object)
+{
+    (void)object;
+    w->now.candidates++;
+}
+
+/* Some of those that were counted may have died. */
+static void pick(hg_world *w, hg_object *object)
+{
+    struct set *picked = &w->cycle.picked;
+    HG_VERIFY(picked->count < w->now.candidates, "a late candidate", object);
+    picked->object[picked->count++] = object;
+}
+
+static int phase_tally(hg_world *w, uint64_t until_ns)
+{
     struct cycle *c = &w->cycle;
-    w->now.candidates = c->picked.count;
-    if (c->picked.count == 0)
+    if (!each_candidate(w, until_ns, tally))
+        return 0;
+    if (w->now.candidates == 0)
         return 1;
-    if (c->picked.count >= UINT32_MAX)
+    if (w->now.candidates >= UINT32_MAX ||
+        !set_reach(&c->picked, w->now.candidates))
         return -1;
-    size_t bytes = (c->picked.count + 1) * sizeof(uint32_t);
+    size_t bytes = (w->now.candidates + 1) * sizeof(uint32_t);
     c->parent = memory_take(bytes);
     c->start = memory_take(bytes);
     c->sorted = memory_take(bytes);
     return c->parent != NULL && c->start != NULL && c->sorted != NULL ? 1 : -1;
+}
+
+static int phase_pick(hg_world *w, uint64_t until_ns)
+{
+    return each_candidate(w, until_ns, pick);
 }
 
 static int phase_number(hg_world *w, uint64_t until_ns)
@@ -520,33 +530,41 @@ static int phase_sort(hg_world *w, uint64_t until_ns)
     return 1;
 }
 
+/* Whole components, from c->index on.  False: no memory. */
+static bool batch_fill(struct cycle *c)
+{
+    uint32_t component = c->parent[c->sorted[c->index]];
+    c->batch.count = 0;
+    for (; c->index < c->picked.count; c->index++) {
+        uint32_t i = c->sorted[c->index];
+        if (c->parent[i] != component && c->batch.count >= BATCH)
+            return true;
+        component = c->parent[i];
+        if (!set_reach(&c->batch, c->batch.count + 1))
+            return false;
+        c->batch.object[c->batch.count++] = c->picked.object[i];
+    }
+    return true;
+}
+
 static int phase_batch(hg_world *w, uint64_t until_ns)
 {
     struct cycle *c = &w->cycle;
-    while (c->index < c->picked.count) {
-        uint32_t component = c->parent[c->sorted[c->index]];
-        c->batch.count = 0;
-        while (c->index < c->picked.count) {
-            uint32_t i = c->sorted[c->index];
-            if (c->parent[i] != component) {
-                if (c->batch.count >= BATCH)
-                    break;
-                component = c->parent[i];
-            }
-            if (!set_reach(&c->batch, c->batch.count + 1))
+    while (c->batched || c->index < c->picked.count) {
+        if (!c->batched) {
+            if (!batch_fill(c) || !set_reduce(w, &c->batch, 0, NULL))
                 return -1;
-            c->batch.object[c->batch.count++] = c->picked.object[i];
-            c->index++;
+            w->now.unreachable += c->batch.count;
+            if (!set_settle(w, &c->batch))
+                return -1;
+            w->now.freed += c->batch.count;
+            c->batch_at = 0;
         }
-        if (!set_reduce(w, &c->batch, 0, NULL))
-            return -1;
-        w->now.unreachable += c->batch.count;
-        if (!set_free(w, &c->batch))
-            return -1;
-        w->now.freed += c->batch.count;
+        c->batched = !set_free(w, &c->batch, &c->batch_at, PICKED_BETWEEN);
         if (late(until_ns))
             return 0;
     }
+    cycle_forget(w);
     return 1;
 }
 
@@ -563,6 +581,8 @@ static int phase_run(hg_world *w, uint64_t until_ns)
         return phase_roots(w, until_ns);
     case CYCLE_DRAIN:
         return phase_drain(w, until_ns);
+    case CYCLE_TALLY:
+        return phase_tally(w, until_ns);
     case CYCLE_PICK:
         return phase_pick(w, until_ns);
     case CYCLE_NUMBER:
@@ -576,10 +596,12 @@ static int phase_run(hg_world *w, uint64_t until_ns)
     case CYCLE_SORT:
         return phase_sort(w, until_ns);
     case CYCLE_BATCH:
+        return phase_batch(w, until_ns);
+    case CYCLE_PAGES:
     case CYCLE_NONE:
         break;
     }
-    return phase_batch(w, until_ns);
+    return phase_pages(w, until_ns);
 }
 
 hg_status cycle_step(hg_world *w, uint64_t until_ns)
@@ -589,13 +611,13 @@ hg_status cycle_step(hg_world *w, uint64_t until_ns)
     for (;;) {
         int done = phase_run(w, until_ns);
         if (done < 0) {
-            cycle_end(w);
+            cycle_give_up(w);
             return HG_ENOMEM;
         }
         if (done == 0)
             return HG_EBUSY;
-        if (c->phase == CYCLE_BATCH) {
-            cycle_end(w);
+        if (c->phase == CYCLE_PAGES) {
+            c->phase = CYCLE_NONE;
             return HG_OK;
         }
         c->phase++;

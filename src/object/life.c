@@ -108,6 +108,15 @@ static HG_NOINLINE hg_object *slot_take_slow(hg_world *w, bool leaf, unsigned cl
     return slot_take(page_at(w, *id));
 }
 
+/* A cycle looks only for what was garbage when it began: no candidate later. */
+static inline void blacken(const hg_world *w, struct page *page, uint32_t slot)
+{
+    if (HG_LIKELY(!w->cycle_runs) || page->kind == PAGE_LEAVES)
+        return;
+    page->seen[slot / 64] |= 1ull << slot % 64;
+    page->done[slot / 64] |= 1ull << slot % 64;
+}
+
 static inline void *object_new(hg_world *w, const hg_type *type, size_t bytes,
                                uint32_t length)
 {
@@ -148,11 +157,7 @@ static inline void *object_new(hg_world *w, const hg_type *type, size_t bytes,
         page->young = true;
         w->young[w->young_pages++] = id;
     }
-    if (HG_UNLIKELY(w->cycle_runs)) {
-        /* Born black: a cycle looks only for what was dead when it began. */
-        page->seen[slot / 64] |= 1ull << slot % 64;
-        page->done[slot / 64] |= 1ull << slot % 64;
-    }
+    blacken(w, page, slot);
     return object;
 }
 
@@ -191,14 +196,8 @@ void hg_last_release_(hg_world *w, hg_object *object)
               "an object released more often than retained, or freed", object);
     object->count = 0;
     object_died(w, object);
-    if (!w->disposing) {
-        uint64_t until = w->policy.release_us == 0 ? UINT64_MAX : 0;
-        dispose_some(w, until, CLOCK_EVERY);
-        if (HG_UNLIKELY(w->dead != 0) && !w->collecting)
-            dispose_some(w, world_now_ns() + w->policy.release_us * 1000ull, 0);
-        if (HG_UNLIKELY(w->dead != 0) && w->countdown > TICK_DEAD)
-            w->countdown = TICK_DEAD;
-    }
+    if (!w->disposing)
+        dispose_budget(w);
 }
 
 void hg_set(hg_world *w, void *slot, void *value)
@@ -236,8 +235,10 @@ void hg_track(hg_world *w, void *object)
 {
     struct page *page = page_of(w, object);
     HG_VERIFY(page != NULL, "not an object of this world", object);
-    if (page->kind == PAGE_OTHERS)
-        page->state[slot_of(page, object)] |= IS_TRACKED;
+    if (page->kind != PAGE_OTHERS)
+        return;
+    page->state[slot_of(page, object)] |= IS_TRACKED;
+    blacken(w, page, slot_of(page, object));
 }
 
 int hg_is_tracked(hg_world *w, const void *object)
@@ -263,6 +264,7 @@ static void change_all(hg_world *w, uint8_t from, uint8_t to)
             if (*state & IS_YOUNG)
                 w->young_count--;
             *state = (uint8_t)((*state & ~(from | IS_YOUNG | IS_MIDDLE)) | to);
+            blacken(w, page, slot);
         }
     }
 }
@@ -332,6 +334,24 @@ bool object_finalize(hg_world *w, hg_object *object)
     return object->count > before;
 }
 
+static void dispose_end(hg_world *w, hg_object *object)
+{
+    if (object->type->dispose != NULL)
+        object->type->dispose(object);
+    object_free(w, object);
+    w->dead_count--;
+}
+
+/* Some of the references of a long one. */
+static void dispose_more(hg_world *w)
+{
+    hg_object *object = w->dropping;
+    if (edges_slice(object, &w->dropping_at, edge_drop, w))
+        return;
+    w->dropping = NULL;
+    dispose_end(w, object);
+}
+
 static void dispose_one(hg_world *w)
 {
     uint32_t link = w->dead;
@@ -340,17 +360,18 @@ static void dispose_one(hg_world *w)
     uint32_t slot = link & ((1u << SLOT_BITS) - 1);
     hg_object *object = object_at(page, slot);
     w->dead = object->count == COUNT_IMMORTAL ? 0 : object->count;
-    w->dead_count--;
     uint8_t state = page->state[slot];
     const hg_type *type = object->type;
     if (HG_UNLIKELY(type->finalize != NULL && !(state & IS_FINALIZED))) {
         /* Alive again, held by us, while its finalizer runs. */
         page->state[slot] = (uint8_t)((state & ~IS_SET) | IS_LIVE);
+        blacken(w, page, slot);
         object->count = 1;
         bool stays = object_finalize(w, object);
         HG_VERIFY(object->count != 0 && (*state_of(w, object) & IS_LIVE),
                   "an object released by its own finalizer", object);
         if (stays) {
+            w->dead_count--;
             if (!(object->count & COUNT_IMMORTAL))
                 object->count--;
             return;
@@ -365,10 +386,14 @@ static void dispose_one(hg_world *w)
         weak_clear(w, object);
         weak_call(w);
     }
+    uint32_t count;
+    items_of(object, &count);
+    if (HG_UNLIKELY(count > LONG)) {
+        w->dropping = object;
+        return;
+    }
     edges_each(object, edge_drop, w);
-    if (type->dispose != NULL)
-        type->dispose(object);
-    object_free(w, object);
+    dispose_end(w, object);
 }
 
 void dispose_some(hg_world *w, uint64_t until_ns, size_t at_least)
@@ -376,14 +401,29 @@ void dispose_some(hg_world *w, uint64_t until_ns, size_t at_least)
     if (w->disposing)
         return;
     w->disposing = true;
-    for (size_t done = 0; w->dead != 0; done++) {
+    for (size_t done = 0; w->dead_count != 0; done++) {
         if (done >= at_least && until_ns != UINT64_MAX &&
-            (until_ns == 0 ||
-             (done % CLOCK_EVERY == 0 && world_now_ns() >= until_ns)))
+            (until_ns == 0 || ((done % CLOCK_EVERY == 0 || w->dropping != NULL) &&
+                               world_now_ns() >= until_ns)))
             break;
-        dispose_one(w);
+        if (w->dropping == NULL) {
+            dispose_one(w);
+        } else {
+            dispose_more(w);
+            done |= CLOCK_EVERY - 1; /* look at the clock next */
+        }
     }
     w->disposing = false;
+}
+
+void dispose_budget(hg_world *w)
+{
+    uint64_t until = w->policy.release_us == 0 ? UINT64_MAX : 0;
+    dispose_some(w, until, CLOCK_EVERY);
+    if (HG_UNLIKELY(w->dead_count != 0) && !w->collecting)
+        dispose_some(w, world_now_ns() + w->policy.release_us * 1000ull, 0);
+    if (HG_UNLIKELY(w->dead_count != 0))
+        world_tick_soon(w);
 }
 
 size_t hg_flush(hg_world *w, uint32_t us)

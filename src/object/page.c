@@ -103,12 +103,12 @@ static bool order_reach(hg_world *w)
 static uint32_t order_take(hg_world *w)
 {
     if (w->holes > 0) {
-        for (uint32_t seq = 0; seq < w->order_count; seq++) {
-            if (w->order[seq] == NO_PAGE) {
-                w->holes--;
-                return seq;
-            }
-        }
+        uint32_t seq = w->first_hole;
+        while (w->order[seq] != NO_PAGE)
+            seq++;
+        w->holes--;
+        w->first_hole = seq + 1;
+        return seq;
     }
     return w->order_count++;
 }
@@ -215,6 +215,8 @@ static void page_remove(hg_world *w, uint32_t id)
     }
     w->order[page->seq] = NO_PAGE;
     w->holes++;
+    if (page->seq < w->first_hole)
+        w->first_hole = page->seq;
     memory_give(page->kind == PAGE_LEAVES ? page->done : page->seen);
     memory_give(page->exact);
     void *base = page->base;

@@ -37,7 +37,7 @@ bool page_exact(struct page *page)
     return page->exact != NULL;
 }
 
-enum { MEMBER = IS_LIVE | IS_SET };
+enum { MEMBER = IS_LIVE | IS_SET, AHEAD = 8 };
 
 /* The state of a target if it may be a member: leaves never are. */
 static inline uint8_t *member(hg_world *w, const void *target, struct page **page,
@@ -51,7 +51,7 @@ static inline uint8_t *member(hg_world *w, const void *target, struct page **pag
     return (*state & MEMBER) == MEMBER ? state : NULL;
 }
 
-static void edge_count(void *target, void *arg)
+HG_ALWAYS_INLINE void edge_count(void *target, void *arg)
 {
     struct page *page;
     uint32_t slot;
@@ -104,6 +104,8 @@ bool set_reduce(hg_world *w, struct set *set, uint32_t held, struct set *alive)
     }
     set->count = members;
     for (size_t i = 0; i < members; i++) {
+        if (i + AHEAD < members)
+            __builtin_prefetch(set->object[i + AHEAD]);
         if (*state_of(w, set->object[i]) & IS_SET)
             edges_each(set->object[i], edge_count, w);
     }
@@ -128,21 +130,6 @@ bool set_reduce(hg_world *w, struct set *set, uint32_t held, struct set *alive)
     }
     set->count = garbage;
     return true;
-}
-
-static void edge_drop_outside(void *target, void *arg)
-{
-    hg_world *w = arg;
-    hg_object *object = target;
-    struct page *page;
-    uint32_t slot;
-    if (object == NULL || object->count & COUNT_IMMORTAL ||
-        member(w, object, &page, &slot) != NULL)
-        return;
-    HG_VERIFY(object->count != 0,
-              "an object referred to more often than it was retained", object);
-    if (--object->count == 0)
-        object_died(w, object);
 }
 
 /* Weak references go; true if there is something of the author's to call. */
@@ -193,11 +180,24 @@ static bool set_call(hg_world *w, struct set *set)
     return true;
 }
 
-bool set_free(hg_world *w, struct set *set)
+/* The death of one that its members' state shows: what they refer to outside loses
+   these references, and is not touched if it is dead itself. */
+HG_ALWAYS_INLINE void edge_drop_outside(void *target, void *arg)
+{
+    hg_world *w = arg;
+    hg_object *object = target;
+    if (object == NULL || object->count & COUNT_IMMORTAL ||
+        !(*state_of(w, object) & IS_LIVE))
+        return;
+    HG_VERIFY(object->count != 0,
+              "an object referred to more often than it was retained", object);
+    if (--object->count == 0)
+        object_died(w, object);
+}
+
+bool set_settle(hg_world *w, struct set *set)
 {
     /* All that may fail comes first. */
-    if (set->count == 0)
-        return true;
     if (!set_reach(&w->alive, set->count))
         return false;
     bool disposing = w->disposing;
@@ -209,17 +209,28 @@ bool set_free(hg_world *w, struct set *set)
         for (size_t i = 0; i < set->count; i++)
             set->object[i]->count--;
     }
-    for (size_t i = 0; i < set->count; i++)
-        *state_of(w, set->object[i]) |= IS_SET;
-    for (size_t i = 0; i < set->count; i++)
-        edges_each(set->object[i], edge_drop_outside, w);
     for (size_t i = 0; i < set->count; i++) {
-        hg_object *object = set->object[i];
-        if (object->type->dispose != NULL)
-            object->type->dispose(object);
-        object_free(w, object);
+        uint8_t *state = state_of(w, set->object[i]);
+        *state = (uint8_t)((*state & ~(IS_LIVE | IS_TRACKED)) | IS_SET);
     }
     weak_call(w);
     w->disposing = disposing;
     return true;
+}
+
+/* All members stay where they are until nobody needs their state any more. */
+bool set_free(hg_world *w, const struct set *set, size_t *at, size_t most)
+{
+    bool disposing = w->disposing;
+    w->disposing = true;
+    for (; most > 0 && *at < set->count; most--)
+        edges_each(set->object[(*at)++], edge_drop_outside, w);
+    for (; most > 0 && *at < 2 * set->count; most--) {
+        hg_object *object = set->object[(*at)++ - set->count];
+        if (object->type->dispose != NULL)
+            object->type->dispose(object);
+        object_free(w, object);
+    }
+    w->disposing = disposing;
+    return *at == 2 * set->count;
 }

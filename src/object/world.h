@@ -115,13 +115,15 @@ enum cycle_phase {
     CYCLE_COUNT, /* references from tracked objects */
     CYCLE_ROOTS, /* seen: what has others, too */
     CYCLE_DRAIN, /* seen: what these reach */
-    CYCLE_PICK,  /* the others are candidates */
+    CYCLE_TALLY, /* the others are candidates */
+    CYCLE_PICK,
     CYCLE_NUMBER,
     CYCLE_UNITE, /* into connected components */
     CYCLE_SIZES,
     CYCLE_STARTS,
     CYCLE_SORT,
-    CYCLE_BATCH, /* the exact rule, and the end */
+    CYCLE_BATCH, /* the exact rule, and the end of what it finds */
+    CYCLE_PAGES, /* that are empty go */
 };
 
 struct cycle {
@@ -134,11 +136,13 @@ struct cycle {
     size_t index;      /* or candidates */
     uint32_t *queue;   /* of pages (seq), a ring; each is in it at most once */
     uint32_t queue_mask, queue_head, queue_tail;
-    struct set picked; /* candidates */
-    uint32_t *parent;  /* of each, in its component: not above itself */
-    uint32_t *start;   /* of each component in `sorted`, by its smallest member */
-    uint32_t *sorted;  /* candidates, component after component */
-    struct set batch;
+    struct set picked;   /* candidates */
+    uint32_t *parent;    /* of each, in its component: not above itself */
+    uint32_t *start;     /* of each component in `sorted`, by its smallest member */
+    uint32_t *sorted;    /* candidates, component after component */
+    struct set batch;    /* found to be garbage, */
+    bool batched;        /* and not yet freed; */
+    size_t batch_at;     /* so far it has come */
     hg_object *soon[16]; /* reached, to be scanned; a ring */
     unsigned soon_at;
     uint16_t *late[16]; /* counts that wait for their line of the cache; a ring */
@@ -151,18 +155,22 @@ struct hg_world {
     uint32_t table_room;
     uint32_t current[2][OBJECT_CLASSES]; /* ids: where the next object comes from */
     uint32_t roomy[2][OBJECT_CLASSES];   /* ids: first of other pages with room */
-    int32_t countdown;                   /* objects until world_tick() */
+    int32_t countdown;                   /* objects until world_tick(), */
+    int32_t countdown_then; /* and from there to the collector's turn */
 
     uint32_t *order; /* ids of all pages; a hole is NO_PAGE */
     uint32_t order_count, order_room;
-    uint32_t holes; /* in order */
+    uint32_t holes;      /* in order, */
+    uint32_t first_hole; /* not before this */
 
     struct page *huge;
     uint32_t huge_count, huge_room;
     uint32_t *huge_first; /* ids, by hash; as many as huge_room */
 
-    uint32_t dead; /* link to the first of the dead; 0: none */
-    size_t dead_count;
+    uint32_t dead;        /* link to the first of the dead; 0: none */
+    size_t dead_count;    /* in the queue, and `dropping` */
+    hg_object *dropping;  /* a long one, dead, or NULL; */
+    uint32_t dropping_at; /* so many of its items have lost their reference */
     bool disposing;
     bool
         calling; /* hg_collect() or hg_step() is at work, or a callback of theirs */
@@ -180,6 +188,7 @@ struct hg_world {
     uint32_t *young, *middle; /* ids; as much room as order */
     uint32_t young_pages, middle_pages;
     size_t young_count; /* objects of generation 0 */
+    size_t middle_most; /* of generation 1 there are no more */
 
     /* subset.c */
     struct set rescued; /* stack */
@@ -267,6 +276,7 @@ static inline void **free_link(void *object)
 /* ---- life.c ---- */
 void object_died(hg_world *w, hg_object *object); /* count is 0: into the queue */
 void dispose_some(hg_world *w, uint64_t until_ns, size_t at_least);
+void dispose_budget(hg_world *w);                     /* as the policy allows */
 void object_free(hg_world *w, hg_object *object);     /* only the memory */
 bool object_finalize(hg_world *w, hg_object *object); /* true: it is referred to */
 uint64_t world_now_ns(void);
@@ -282,20 +292,23 @@ bool page_exact(struct page *page);
  * more.
  */
 bool set_reduce(hg_world *w, struct set *set, uint32_t held, struct set *alive);
-/* The end of a set that is garbage; what callbacks bring back leaves the set.
-   False: no memory, and nothing was done. */
-bool set_free(hg_world *w, struct set *set);
+/* A set is garbage: weak references, finalizers, callbacks.  What they bring back
+   leaves the set, the rest is dead.  False: no memory, and nothing was done. */
+bool set_settle(hg_world *w, struct set *set);
+/* Free the dead: `most` steps more, of which *at, from 0 on, counts those done.
+   True: all are gone. */
+bool set_free(hg_world *w, const struct set *set, size_t *at, size_t most);
 
 /* ---- cycle.c ---- */
 void cycle_begin(hg_world *w);
 /* Work until the time has come.  HG_OK; HG_EBUSY: there is more; HG_ENOMEM: given
  * up. */
 hg_status cycle_step(hg_world *w, uint64_t until_ns);
-void cycle_end(hg_world *w);
 
 /* ---- collect.c: when and what to collect ---- */
 void world_start(hg_world *w);
-void world_tick(hg_world *w); /* countdown has run out; may call back */
+void world_tick(hg_world *w);      /* countdown has run out; may call back */
+void world_tick_soon(hg_world *w); /* something waits to be disposed of */
 void world_last_collection(hg_world *w);
 void world_end(hg_world *w);
 
@@ -351,6 +364,31 @@ HG_ALWAYS_INLINE void edges_each(const hg_object *object, hg_visit *op, void *ar
         if (item[i] != NULL)
             op(item[i], arg);
     }
+}
+
+#ifdef HG_FAULTS
+enum { LONG = 2 }; /* tests */
+#else
+enum { LONG = 2048 }; /* items looked at between two looks at the clock */
+#endif
+
+/* The others at first, then some items from *at on; true when there are more. */
+HG_ALWAYS_INLINE bool edges_slice(const hg_object *object, uint32_t *at,
+                                  hg_visit *op, void *arg)
+{
+    if (*at == 0)
+        edges_other(object, op, arg);
+    uint32_t count;
+    void *const *item = items_of(object, &count);
+    uint32_t end = *at < count && count - *at > LONG ? *at + LONG : count;
+    for (; *at < end; ++*at) {
+        if (item[*at] != NULL)
+            op(item[*at], arg);
+    }
+    if (*at < count)
+        return true;
+    *at = 0;
+    return false;
 }
 
 static inline bool type_is_leaf(const hg_type *type)

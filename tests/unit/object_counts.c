@@ -261,6 +261,34 @@ START_TEST(ten_thousand_targets_keep_theirs_apart)
 }
 END_TEST
 
+START_TEST(a_long_array_is_dropped_bit_by_bit)
+{
+    static const hg_type items_type = {
+        .name = "items", .size = sizeof(hg_object), .flags = HG_ITEMS};
+    hg_world *w = quiet_world();
+    hg_policy policy = {.release_us = 1};
+    hg_set_policy(w, &policy);
+    Leaf *leaf = hg_new(w, &Leaf_type);
+    hg_object *list = hg_new_items(w, &items_type, 100000);
+    for (int i = 0; i < 100000; i++)
+        hg_set(w, (void **)(list + 1) + i, leaf);
+    hg_release(w, list);
+    ck_assert_uint_gt(leaf->head.count, 1);
+    ck_assert_uint_lt(leaf->head.count, 100001);
+    ck_assert_uint_eq(objects(w), 2);
+    hg_check(w);
+    for (int i = 0; objects(w) > 1; i++) {
+        ck_assert_int_lt(i, 100000);
+        hg_flush(w, 1);
+    }
+    ck_assert_uint_eq(leaf->head.count, 1);
+    hg_release(w, leaf);
+    ck_assert_uint_eq(hg_flush(w, 0), 0);
+    ck_assert_uint_eq(objects(w), 0);
+    hg_world_free(w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("object_counts");
@@ -271,6 +299,7 @@ int main(void)
     tcase_add_test(t, flush_frees_what_waits);
     tcase_add_test(t, items_of_every_size_are_dropped);
     tcase_add_test(t, an_array_elsewhere_is_dropped_before_it_is_disposed_of);
+    tcase_add_test(t, a_long_array_is_dropped_bit_by_bit);
     tcase_add_test(t, world_free_disposes_of_what_is_left);
     tcase_add_test(t, worlds_give_all_memory_back);
     tcase_add_test(t, immortals_ignore_releases);

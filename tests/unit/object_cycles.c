@@ -373,6 +373,98 @@ START_TEST(every_allocation_may_fail)
 }
 END_TEST
 
+static void keep_slices(hg_world *w, int generation, const hg_collection *done,
+                        void *arg)
+{
+    (void)w, (void)generation;
+    if (done != NULL)
+        *(hg_collection *)arg = *done;
+}
+
+/* One connected structure is judged at once, but freed bit by bit. */
+START_TEST(a_large_ring_is_freed_in_slices_while_others_are_born)
+{
+    enum { RING = 1000 };
+    hg_world *w = quiet_world();
+    hg_collection last = {0};
+    hg_set_on_collection(w, keep_slices, &last);
+    Leaf *leaf = hg_new(w, &Leaf_type);
+    Node *first = hg_new(w, &Node_type), *node = first;
+    for (int i = 1; i < RING; i++) {
+        hg_set(w, &node->right, leaf);
+        hg_move(w, &node->left, hg_new(w, &Node_type));
+        node = node->left;
+    }
+    hg_move(w, &node->left, first);
+    Node *kept = hg_new(w, &Node_type);
+    int done = 0, partly = 0;
+    while (!done) {
+        ck_assert_int_eq(hg_step(w, 0, &done), HG_OK);
+        hg_check(w);
+        Node *next = hg_new(w, &Node_type);
+        hg_move(w, &next->left, kept);
+        kept = next;
+        partly += leaf->head.count > 1 && leaf->head.count < RING;
+    }
+    ck_assert_uint_eq(last.freed, RING);
+    ck_assert_int_gt(partly, RING / 10);
+    ck_assert_uint_eq(leaf->head.count, 1);
+    hg_release(w, kept);
+    hg_release(w, leaf);
+    ck_assert_uint_eq(objects(w), 0);
+    hg_world_free(w);
+}
+END_TEST
+
+/* Nothing but survivors: the middle generation is looked at before it is large. */
+START_TEST(survivors_do_not_pile_up_in_the_middle)
+{
+    hg_world *w = hg_world_new();
+    hg_policy policy = {
+        .automatic = 1, .young = 1000, .middle = 1000000, .growth = 1e9};
+    hg_set_policy(w, &policy);
+    hg_collection last = {0};
+    size_t most = 0;
+    hg_set_on_collection(w, keep_slices, &last);
+    Node *list = NULL;
+    for (int i = 0; i < 50000; i++) {
+        Node *node = hg_new(w, &Node_type);
+        hg_move(w, &node->left, list);
+        list = node;
+        most = last.examined > most ? last.examined : most;
+    }
+    ck_assert_uint_gt(most, 3000);
+    ck_assert_uint_lt(most, 5000);
+    hg_release(w, list);
+    hg_world_free(w);
+}
+END_TEST
+
+START_TEST(a_long_object_waits_for_a_collection_of_the_old)
+{
+    static const hg_type items_type = {
+        .name = "items", .size = sizeof(hg_object), .flags = HG_ITEMS};
+    hg_world *w = hg_world_new();
+    hg_policy policy = {.automatic = 1, .young = 100, .middle = 2, .growth = 1e9};
+    hg_set_policy(w, &policy);
+    for (uint32_t length = 4096; length <= 4097; length++) {
+        hg_object *list = hg_new_items(w, &items_type, length);
+        hg_set(w, list + 1, list);
+        hg_weak *weak = hg_weak_new(w, list, NULL, NULL);
+        hg_release(w, list);
+        for (int i = 0; i < 5000; i++)
+            hg_release(w, pair(w));
+        void *got = hg_weak_get(w, weak);
+        ck_assert_ptr_eq(got, length == 4096 ? NULL : list);
+        hg_release(w, got);
+        hg_weak_free(w, weak);
+    }
+    ck_assert_uint_ge(collect(w, HG_FULL), 1);
+    ck_assert_uint_eq(objects(w), 0);
+    hg_world_free(w);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("object_cycles");
@@ -393,6 +485,9 @@ int main(void)
     tcase_add_test(s, all_that_is_garbage_when_a_cycle_begins_is_gone_when_it_ends);
     tcase_add_test(s, a_reference_hidden_from_marking_is_found_by_the_exact_rule);
     tcase_add_test(s, a_world_collects_by_itself_and_stays_small);
+    tcase_add_test(s, a_large_ring_is_freed_in_slices_while_others_are_born);
+    tcase_add_test(s, survivors_do_not_pile_up_in_the_middle);
+    tcase_add_test(s, a_long_object_waits_for_a_collection_of_the_old);
     tcase_add_test(s, a_collection_tells_before_and_after);
     tcase_add_test(s, every_allocation_may_fail);
     return run_suite(suite);
