@@ -184,7 +184,7 @@ HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
                 pools_cool(heap);
         }
         if (HG_UNLIKELY(pool->used == 0))
-            heap_emptied(heap, pool);
+            heap_pool_emptied(pool);
         return;
     }
     free_other(heap, pool, offset, block);

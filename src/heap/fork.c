@@ -93,11 +93,19 @@ static void mend_remote(struct pool *pool)
         mail_push(heap_at(pool_owner(pool)), pool);
 }
 
+/* The heap of this thread, or the one that threads take turns in: the child of a
+   fork out of turn must not use it. */
+static bool is_kept(const struct thread_heap *heap)
+{
+    return heap == heap_of_thread() ||
+           atomic_load_explicit(&heap->state, memory_order_relaxed) == HEAP_OURS;
+}
+
 /* A heap that nobody owns any more, or that its lock did not keep whole. */
 static bool is_lost(const struct thread_heap *heap, bool bare)
 {
     uint8_t state = atomic_load_explicit(&heap->state, memory_order_relaxed);
-    return heap != heap_of_thread() && state != HEAP_UNUSED &&
+    return !is_kept(heap) && state != HEAP_UNUSED &&
            (state == HEAP_OWNED || state == HEAP_OBJECT || bare);
 }
 
@@ -122,7 +130,7 @@ static void retire_empty(void *arg, struct pool *pool)
     if (pool_state(pool) != POOL_USED || pool->used != 0)
         return;
     struct thread_heap *heap = heap_at(pool_owner(pool));
-    if (heap != heap_of_thread())
+    if (!is_kept(heap))
         pool_emptied(heap, pool);
 }
 
@@ -144,6 +152,7 @@ static void list_abandoned(bool bare)
 /* The caller is alone and no lock is held; what is done here takes some of them. */
 static void mend(bool bare)
 {
+    ours_mend();
     arenas_mend(bare);
     if (bare) {
         huge_mend();

@@ -16,12 +16,27 @@ struct heap {
 extern struct heap_space heap_space __attribute__((visibility("hidden")));
 extern __thread struct heap *heap_mine
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread struct heap *heap_ours
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /*
- * heap_mine is never NULL: a thread that has not allocated yet points to a
- * shared heap all of whose pools are one that is always exhausted, so the fast
- * paths need no test for it.
+ * heap_mine is this thread's heap; heap_ours the one of all threads that take turns
+ * under a lock of the caller's, as CPython's do: a block that one of them frees is
+ * nobody else's, whoever allocated it.  Neither is ever NULL: a thread that has not
+ * allocated yet points to a heap all of whose pools are one that is always
+ * exhausted, so the fast paths need no test for it.
+ *
+ * Functions that take a heap may be given heap_mine; or, by whose turn it is,
+ * heap_ours; or a heap that was opened as an object, by its owner.
  */
+
+/* What to give to functions other than the fast ones for heap_ours: makes it so
+   that they may be. */
+struct heap *heap_ours_joined(void);
+
+/* From now on heap_ours is each thread's own: there will be several such locks.  By
+   whose turn it is. */
+void heap_ours_divide(void);
 
 static inline uintptr_t heap_base(void)
 {
@@ -78,8 +93,8 @@ static inline size_t heap_small_slack(size_t bytes)
  * Take a block of a small class, or NULL: then call heap_alloc_slow().  The
  * block's pool goes to *pool.
  */
-static inline void *heap_alloc_fast_in(struct heap *heap, size_t class,
-                                       struct pool **pool)
+static inline void *heap_alloc_fast(struct heap *heap, size_t class,
+                                    struct pool **pool)
 {
     struct pool *p = heap->pool[class];
     void *block = p->free;
@@ -91,21 +106,16 @@ static inline void *heap_alloc_fast_in(struct heap *heap, size_t class,
     return block;
 }
 
-static inline void *heap_alloc_fast(size_t class, struct pool **pool)
-{
-    return heap_alloc_fast_in(heap_mine, class, pool);
-}
-
-/* After heap_alloc_fast(): whether another try will do, because the thread has a
-   pool of the class with a block to take.  Cheaper than heap_alloc_slow(). */
-bool heap_refill(size_t class);
+/* After heap_alloc_fast(): whether another try will do, because the heap has a pool
+   of the class with a block to take.  Cheaper than heap_alloc_slow(). */
+bool heap_refill(struct heap *heap, size_t class);
 
 /*
- * The pool of `block` if its owner, this thread, may free it by
- * heap_free_fast(); else NULL.  *offset is set when a pool is returned.
+ * The pool of `block` if it is a used one of this heap, so that heap_free_fast()
+ * may free it; else NULL.  *offset is set when a pool is returned.
  */
-static inline struct pool *heap_fast_pool_in(const struct heap *heap,
-                                             const void *block, size_t *offset)
+static inline struct pool *heap_fast_pool(const struct heap *heap,
+                                          const void *block, size_t *offset)
 {
     size_t at;
     if (__builtin_expect(!heap_in_window(block, &at), 0))
@@ -118,16 +128,11 @@ static inline struct pool *heap_fast_pool_in(const struct heap *heap,
     return __builtin_expect(owner == heap, 1) ? pool : NULL;
 }
 
-static inline struct pool *heap_fast_pool(const void *block, size_t *offset)
-{
-    return heap_fast_pool_in(heap_mine, block, offset);
-}
-
 /* After heap_fast_pool(): whether another try will do, because the block is a small
-   one of a pool of this thread's that was full.  Cheaper than heap_free_slow(). */
-bool heap_reopen(const void *block);
+   one of a pool of this heap's that was full.  Cheaper than heap_free_slow(). */
+bool heap_reopen(struct heap *heap, const void *block);
 
-void heap_pool_emptied(struct pool *pool); /* of this thread's; used became 0 */
+void heap_pool_emptied(struct pool *pool); /* by its owner; used became 0 */
 
 static inline void heap_free_fast(struct pool *pool, void *block)
 {
@@ -175,10 +180,8 @@ bool heap_resize_in_place(void *block, size_t bytes, struct place *place);
    the block is as it was.  Tag and requested size move along. */
 void *heap_remap_huge(void *block, size_t bytes, struct place *place);
 
-/*
- * Heaps as objects.  Each belongs to one thread at a time; its blocks may be freed
- * by any.  Those who have none pass heap_mine.
- */
+/* Heaps as objects.  Each belongs to one thread at a time; its blocks may be freed
+   by any. */
 struct heap *heap_object_open(bool tags); /* NULL: no memory */
 /* Frees all of its blocks.  Nobody may be freeing one of them. */
 void heap_object_close(struct heap *object);

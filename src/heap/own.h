@@ -180,7 +180,8 @@ enum heap_state {
     HEAP_OWNED,     /* by a thread: heap_mine points to it */
     HEAP_ABANDONED, /* its thread has ended: owned by whoever holds heaps_lock */
     HEAP_SYSTEM,    /* number 0, for tags: owned by whoever holds tags_lock */
-    HEAP_OBJECT     /* opened as an object: owned by whoever its user lets use it */
+    HEAP_OBJECT,    /* opened as an object: owned by whoever its user lets use it */
+    HEAP_OURS       /* owned by whose turn it is; see heap.h */
 };
 
 #define SYSTEM_HEAP 0u
@@ -301,8 +302,6 @@ void pool_set_used(struct thread_heap *heap,
 void pool_set_full(struct thread_heap *heap, struct pool *pool); /* the same */
 /* A used pool has no block left: gives it back, or keeps it as the class's last. */
 void pool_emptied(struct thread_heap *heap, struct pool *pool);
-/* The same at the end of a free(). */
-void heap_emptied(struct thread_heap *heap, struct pool *pool);
 void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *pool);
 /* Give back every pool without a block. */
 void heap_retire_empty(struct thread_heap *heap);
@@ -365,6 +364,9 @@ struct thread_heap *
 heap_new(void); /* an empty one; with heaps_lock; NULL: no memory */
 /* After a slow path, with no lock held.  May abandon the heap. */
 void thread_slow_end(struct thread_heap *heap);
+
+/* In the child of a fork: nobody else shares the common heap any more. */
+void ours_mend(void);
 
 struct thread_heap *abandoned_pop(void); /* with heaps_lock; NULL: none */
 /* With heaps_lock.  Those with warm pools first, for new threads. */

@@ -343,9 +343,9 @@ static inline bool ring_refill(struct thread_heap *heap, size_t class)
     }
 }
 
-bool heap_refill(size_t class)
+bool heap_refill(struct heap *heap, size_t class)
 {
-    return ring_refill((struct thread_heap *)heap_mine, class);
+    return ring_refill((struct thread_heap *)heap, class);
 }
 
 void *class_alloc(struct thread_heap *heap, unsigned class)
@@ -367,12 +367,12 @@ void *class_alloc(struct thread_heap *heap, unsigned class)
     }
 }
 
-bool heap_reopen(const void *block)
+bool heap_reopen(struct heap *fast, const void *block)
 {
     size_t offset;
     if (!heap_in_window(block, &offset))
         return false;
-    struct thread_heap *heap = (struct thread_heap *)heap_mine;
+    struct thread_heap *heap = (struct thread_heap *)fast;
     struct pool *pool = heap_pool_at(offset);
     size_t within = offset & (SLOT_BYTES - 1);
     uint64_t product = pool_product(pool, within);
@@ -399,14 +399,10 @@ void class_free(struct thread_heap *heap, struct pool *pool, void *block)
         pool_emptied(heap, pool);
 }
 
-void heap_emptied(struct thread_heap *heap, struct pool *pool)
+void heap_pool_emptied(struct pool *pool)
 {
+    struct thread_heap *heap = heap_at(pool_owner(pool));
     pool_emptied(heap, pool);
     if (heap->stirred)
         thread_slow_end(heap);
-}
-
-void heap_pool_emptied(struct pool *pool)
-{
-    heap_emptied((struct thread_heap *)heap_mine, pool);
 }

@@ -98,8 +98,7 @@ HG_ALWAYS_INLINE void *allocate_fast(hg_heap *heap, size_t bytes)
 {
     if (HG_LIKELY(heap_is_small(bytes))) {
         struct pool *pool;
-        void *block =
-            heap_alloc_fast_in(inner(heap), heap_small_class(bytes), &pool);
+        void *block = heap_alloc_fast(inner(heap), heap_small_class(bytes), &pool);
         if (HG_LIKELY(block != NULL)) {
             if (HG_UNLIKELY(pool->tags != NULL))
                 pool->tags[heap_block_index(pool, block)] =
@@ -114,12 +113,9 @@ HG_ALWAYS_INLINE void free_fast(hg_heap *heap, void *block)
 {
     struct heap *from = inner(heap);
     size_t offset;
-    struct pool *pool = heap_fast_pool_in(from, block, &offset);
+    struct pool *pool = heap_fast_pool(from, block, &offset);
     if (HG_LIKELY(pool != NULL)) {
-        *(void **)block = pool->free;
-        pool->free = block;
-        if (HG_UNLIKELY(--pool->used == 0))
-            heap_emptied((struct thread_heap *)from, pool);
+        heap_free_fast(pool, block);
     } else if (block != NULL) {
         heap_free_in(from, block);
     }

@@ -97,7 +97,7 @@ static void give(struct entry *e)
     e->tag = 0xDD;
     fill(e);
     size_t offset;
-    struct pool *pool = heap_fast_pool(e->block, &offset);
+    struct pool *pool = heap_fast_pool(heap_mine, e->block, &offset);
     if (pool != NULL)
         heap_free_fast(pool, e->block);
     else
@@ -114,9 +114,10 @@ static void take(struct entry *e, const uint8_t *command)
     e->tag = ++tags_given;
     switch (command[0] >> 4 & 3) {
     case 0:
-        e->block = heap_is_small(e->bytes)
-                       ? heap_alloc_fast(heap_small_class(e->bytes), &pool)
-                       : NULL;
+        e->block =
+            heap_is_small(e->bytes)
+                ? heap_alloc_fast(heap_mine, heap_small_class(e->bytes), &pool)
+                : NULL;
         if (e->block != NULL) {
             heap_find(e->block, &place);
             break;

@@ -624,7 +624,9 @@ class Streams(Same):
 
     def test_control_c_on_the_terminal_interrupts_it(self):
         text = ("import time\n"
-                "try:\n    print('ready', flush=True); time.sleep(60)\n"
+                "try:\n    print('ready', flush=True)\n"
+                # One long sleep would miss a signal that comes just before it.
+                "    for _ in range(250): time.sleep(0.1)\n"
                 "except KeyboardInterrupt:\n    print('interrupted'); raise SystemExit(3)\n")
         plain, ours = self.on_terminal(text, b"\x03", wait_for=b"ready\r\n")
         self.assertEqual(ours, plain)

@@ -35,7 +35,7 @@ static void *take(size_t bytes, struct place *place)
     struct pool *pool;
     void *block = NULL;
     if (bytes - 1 < SMALL_MAX)
-        block = heap_alloc_fast(heap_small_class(bytes), &pool);
+        block = heap_alloc_fast(heap_mine, heap_small_class(bytes), &pool);
     if (block == NULL)
         block = heap_alloc_slow(bytes, place);
     if (block == NULL || !heap_find(block, place))
@@ -48,7 +48,7 @@ static void *take(size_t bytes, struct place *place)
 static void give(void *block)
 {
     size_t offset;
-    struct pool *pool = heap_fast_pool(block, &offset);
+    struct pool *pool = heap_fast_pool(heap_mine, block, &offset);
     if (pool != NULL)
         heap_free_fast(pool, block);
     else

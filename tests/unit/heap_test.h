@@ -28,7 +28,7 @@ static inline void *take(size_t bytes)
     struct pool *pool;
     void *block = NULL;
     if (bytes - 1 < SMALL_MAX)
-        block = heap_alloc_fast(heap_small_class(bytes), &pool);
+        block = heap_alloc_fast(heap_mine, heap_small_class(bytes), &pool);
     struct place place;
     return block != NULL ? block : heap_alloc_slow(bytes, &place);
 }
@@ -36,7 +36,7 @@ static inline void *take(size_t bytes)
 static inline void give(void *block)
 {
     size_t offset;
-    struct pool *pool = heap_fast_pool(block, &offset);
+    struct pool *pool = heap_fast_pool(heap_mine, block, &offset);
     if (pool != NULL)
         heap_free_fast(pool, block);
     else

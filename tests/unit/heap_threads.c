@@ -108,7 +108,7 @@ START_TEST(freeing_a_dead_threads_blocks_makes_the_pool_ours)
     run(take_all, &blocks);
     give(block[0]);
     size_t offset;
-    ck_assert_ptr_nonnull(heap_fast_pool(block[1], &offset));
+    ck_assert_ptr_nonnull(heap_fast_pool(heap_mine, block[1], &offset));
     ck_assert_ptr_eq(take(SMALL), block[0]);
     heap_check();
 }

@@ -45,6 +45,36 @@ static bool multiply(size_t count, size_t bytes, size_t *product)
            *product <= PTRDIFF_MAX;
 }
 
+/*
+ * Blocks of MEM and OBJ come from the heap that the holders of the interpreter's
+ * lock share, those of RAW from the thread's own.
+ */
+HG_ALWAYS_INLINE struct heap *heap_of(enum py_domain domain)
+{
+    return domain == PY_RAW ? heap_mine : heap_ours;
+}
+
+/* The same for the slow functions of the heap. */
+static inline struct heap *heap_joined(enum ledger_domain domain)
+{
+    return domain == LEDGER_RAW ? heap_mine : heap_ours_joined();
+}
+
+/*
+ * Before an interpreter begins that may have a lock of its own, and so not take
+ * turns with the others, the block of its state is allocated, by whoever holds
+ * the lock of another.
+ */
+static void look_for_interpreter(size_t bytes)
+{
+    enum { STATE_BYTES_MIN = 64 << 10, FIRST_MINOR = 12 };
+
+    if (bytes >= STATE_BYTES_MIN &&
+        (python.layout == NULL || python.layout->minor >= FIRST_MINOR) &&
+        python.current_state != NULL && python.current_state() != NULL)
+        heap_ours_divide();
+}
+
 /* ------------------------------------------------------------- blocks of any kind
  */
 
@@ -114,9 +144,10 @@ static HG_NOINLINE void *allocate_slow(struct owner owner,
                                        bool zero)
 {
     struct place place;
-    void *block =
-        zero ? heap_calloc_slow(bytes, &place) : heap_alloc_slow(bytes, &place);
 
+    if (zero && domain == LEDGER_RAW)
+        look_for_interpreter(bytes);
+    void *block = heap_alloc_in(heap_joined(domain), 1, bytes, zero, &place);
     if (block != NULL)
         record(owner, domain, &place, bytes);
     return block;
@@ -140,7 +171,7 @@ static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
     if (place.tag != NULL)
         strike(away, ledger_domains[domain], block, &place,
                requested_bytes(&place));
-    heap_free_slow(block);
+    heap_free_in(heap_joined(ledger_domains[domain]), block);
 }
 
 /* A block of the allocator before us: resize it there, then move it here. */
@@ -178,13 +209,14 @@ static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain,
     if (!heap_resize_in_place(block, bytes, &place)) {
         moved = heap_remap_huge(block, bytes, &place);
         if (moved == NULL) {
-            moved = heap_alloc_slow(bytes, &place);
+            struct heap *heap = heap_joined(domain);
+            moved = heap_alloc_in(heap, 1, bytes, false, &place);
             if (moved == NULL)
                 return NULL;
             memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
             if (old.tag != NULL)
                 strike(owner.away, domain, block, &old, old_bytes);
-            heap_free_slow(block);
+            heap_free_in(heap, block);
             record(owner, domain, &place, bytes);
             return moved;
         }
@@ -230,7 +262,7 @@ HG_ALWAYS_INLINE void *take_small(enum py_domain domain, uint32_t node,
                                   size_t bytes)
 {
     struct pool *pool;
-    void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
+    void *block = heap_alloc_fast(heap_of(domain), heap_small_class(bytes), &pool);
 
     if (HG_UNLIKELY(block == NULL))
         return NULL;
@@ -244,7 +276,7 @@ HG_ALWAYS_INLINE void *take_small(enum py_domain domain, uint32_t node,
 static HG_NOINLINE void *take_small_slow(enum py_domain domain, uint32_t node,
                                          size_t bytes)
 {
-    if (HG_LIKELY(heap_refill(heap_small_class(bytes)))) {
+    if (HG_LIKELY(heap_refill(heap_of(domain), heap_small_class(bytes)))) {
         book_watch_epochs();
         return take_small(domain, node, bytes);
     }
@@ -325,8 +357,9 @@ static HG_NOINLINE void traced_free_slow(enum py_domain domain, void *block)
     bool away = domain == PY_RAW && !frames_lock_is_mine(l, current_state(l));
     size_t offset;
 
-    if (book.nodes != NULL && domain != PY_RAW && heap_reopen(block) &&
-        give_small(domain, heap_fast_pool(block, &offset), block))
+    if (book.nodes != NULL && domain != PY_RAW &&
+        heap_reopen(heap_of(domain), block) &&
+        give_small(domain, heap_fast_pool(heap_of(domain), block, &offset), block))
         return;
     free_slow(away, domain, block);
 }
@@ -337,7 +370,7 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
     size_t offset;
 
     /* NULL is in no pool. */
-    struct pool *pool = heap_fast_pool(block, &offset);
+    struct pool *pool = heap_fast_pool(heap_of(domain), block, &offset);
     if (HG_UNLIKELY(pool == NULL || book.nodes == NULL) ||
         (domain == PY_RAW &&
          (book_has_away() || !frames_lock_is_mine_fast(l, current_state(l))))) {
@@ -365,7 +398,7 @@ static HG_NOINLINE void *traced_move_small(enum py_domain domain,
 
     if (owner.node == LEDGER_NO_NODE || (tag & TAG_WATCHED))
         return resize(owner, domain, block, bytes);
-    void *moved = heap_alloc_fast(heap_small_class(bytes), &pool);
+    void *moved = heap_alloc_fast(heap_of(domain), heap_small_class(bytes), &pool);
     if (moved == NULL)
         return resize(owner, domain, block, bytes);
     size_t old_bytes = heap_small_bytes(old_pool->class) - (tag & TAG_SLACK_MASK);
@@ -387,7 +420,7 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l,
 
     if (block == NULL)
         return traced_malloc(l, mode, domain, bytes);
-    struct pool *pool = heap_fast_pool(block, &offset);
+    struct pool *pool = heap_fast_pool(heap_of(domain), block, &offset);
     if (domain == PY_RAW || pool == NULL || n > SMALL_MAX)
         return traced_resize(domain, block, n);
     if (heap_small_class(n) != pool->class)
@@ -407,57 +440,53 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l,
 /* ----------------------------------------------------------------------- untraced
  */
 
-static HG_NOINLINE void *plain_malloc_slow(size_t bytes)
+static HG_NOINLINE void *plain_malloc_slow(enum py_domain domain, size_t bytes)
 {
-    struct place place;
+    struct owner nobody = {.node = LEDGER_NO_NODE};
     struct pool *pool;
 
-    if (heap_is_small(bytes) && heap_refill(heap_small_class(bytes)))
-        return heap_alloc_fast(heap_small_class(bytes), &pool);
-    return heap_alloc_slow(bytes, &place);
+    if (heap_is_small(bytes) &&
+        heap_refill(heap_of(domain), heap_small_class(bytes)))
+        return heap_alloc_fast(heap_of(domain), heap_small_class(bytes), &pool);
+    return allocate_slow(nobody, ledger_domains[domain], bytes, false);
 }
 
-HG_ALWAYS_INLINE void *untraced_malloc(size_t bytes)
+HG_ALWAYS_INLINE void *untraced_malloc(enum py_domain domain, size_t bytes)
 {
     struct pool *pool;
 
     if (HG_LIKELY(heap_is_small(bytes))) {
-        void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
+        void *block =
+            heap_alloc_fast(heap_of(domain), heap_small_class(bytes), &pool);
         if (HG_LIKELY(block != NULL))
             return block;
     }
-    return plain_malloc_slow(bytes);
+    return plain_malloc_slow(domain, bytes);
 }
 
 static void look_at_frames(void *state);
 
-static void *plain_malloc(void *context, size_t bytes)
-{
-    (void)context;
-    return untraced_malloc(bytes);
-}
-
-static void *plain_calloc(void *context, size_t count, size_t bytes)
+HG_ALWAYS_INLINE void *untraced_calloc(enum py_domain domain, size_t count,
+                                       size_t bytes)
 {
     size_t product;
 
-    (void)context;
     if (!multiply(count, bytes, &product))
         return NULL;
     if (product <= SMALL_MAX) {
-        void *block = untraced_malloc(product);
+        void *block = untraced_malloc(domain, product);
         return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
     }
-    return allocate_slow((struct owner){.node = LEDGER_NO_NODE}, LEDGER_OBJ,
-                         product, true);
+    return allocate_slow((struct owner){.node = LEDGER_NO_NODE},
+                         ledger_domains[domain], product, true);
 }
 
 static HG_NOINLINE void plain_free_slow(enum py_domain domain, void *block)
 {
     size_t offset;
 
-    if (heap_reopen(block))
-        heap_free_fast(heap_fast_pool(block, &offset), block);
+    if (heap_reopen(heap_of(domain), block))
+        heap_free_fast(heap_fast_pool(heap_of(domain), block, &offset), block);
     else
         free_slow(true, domain, block);
 }
@@ -466,7 +495,7 @@ HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
 {
     size_t offset;
 
-    struct pool *pool = heap_fast_pool(block, &offset);
+    struct pool *pool = heap_fast_pool(heap_of(domain), block, &offset);
     if (HG_LIKELY(pool != NULL))
         heap_free_fast(pool, block);
     else
@@ -485,7 +514,7 @@ static HG_NOINLINE void *plain_move_small(enum py_domain domain,
                                           size_t bytes)
 {
     struct pool *pool;
-    void *moved = heap_alloc_fast(heap_small_class(bytes), &pool);
+    void *moved = heap_alloc_fast(heap_of(domain), heap_small_class(bytes), &pool);
 
     if (moved == NULL)
         return plain_resize(domain, block, bytes);
@@ -502,8 +531,8 @@ HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block,
     size_t n = at_least_one(bytes);
 
     if (block == NULL)
-        return untraced_malloc(bytes);
-    struct pool *pool = heap_fast_pool(block, &offset);
+        return untraced_malloc(domain, bytes);
+    struct pool *pool = heap_fast_pool(heap_of(domain), block, &offset);
     if (pool == NULL || n > SMALL_MAX)
         return plain_resize(domain, block, n);
     if (heap_small_class(n) == pool->class)
@@ -512,6 +541,16 @@ HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block,
 }
 
 #define UNTRACED(domain)                                                           \
+    static void *plain_malloc_##domain(void *context, size_t bytes)                \
+    {                                                                              \
+        (void)context;                                                             \
+        return untraced_malloc(domain, bytes);                                     \
+    }                                                                              \
+    static void *plain_calloc_##domain(void *context, size_t count, size_t bytes)  \
+    {                                                                              \
+        (void)context;                                                             \
+        return untraced_calloc(domain, count, bytes);                              \
+    }                                                                              \
     static void plain_free_##domain(void *context, void *block)                    \
     {                                                                              \
         (void)context;                                                             \
@@ -527,8 +566,8 @@ UNTRACED(PY_MEM)
 UNTRACED(PY_OBJ)
 
 #define PLAIN(domain)                                                              \
-    [domain] = {NULL, plain_malloc, plain_calloc, plain_realloc_##domain,          \
-                plain_free_##domain}
+    [domain] = {NULL, plain_malloc_##domain, plain_calloc_##domain,                \
+                plain_realloc_##domain, plain_free_##domain}
 static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_MEM),
                                                       PLAIN(PY_OBJ)};
 
