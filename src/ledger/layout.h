@@ -123,6 +123,11 @@ struct ledger_code {
  * Threads take the lowest slot that is free, so a slot can have had several
  * threads in turn; they are one owner.
  */
+enum {
+    LEDGER_MAIN_THREAD = 0,
+    LEDGER_OUTSIDE = 1, /* all that never held the interpreter's lock, together */
+};
+
 struct ledger_thread {
     uint32_t node;    /* the thread's own node: what it did under no Python frame */
     uint32_t tid;     /* of the latest thread in this slot */

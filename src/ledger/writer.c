@@ -173,6 +173,18 @@ static bool kernel_populates(void)
     return known;
 }
 
+/* The header of a ledger that waits names texts, which are about to be cut off. */
+static bool forget_texts(int fd)
+{
+    struct ledger_header header;
+
+    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)
+        return true; /* there is none */
+    header.command = header.folder = (struct ledger_text){0, 0};
+    memset(header.section, 0, sizeof header.section);
+    return pwrite(fd, &header, sizeof header, 0) == (ssize_t)sizeof header;
+}
+
 hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
                       size_t inherited)
 {
@@ -192,7 +204,7 @@ hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
     /* What lay there before must read as zeros, but for the header, which says
        until the last moment that the ledger waits: a reader may be there, or
        SIGKILL. */
-    if (ftruncate(fd, LEDGER_HEADER_BYTES) != 0)
+    if (!forget_texts(fd) || ftruncate(fd, LEDGER_HEADER_BYTES) != 0)
         return HG_EIO;
     hg_status status = map_file(ledger, fd, inherited, sections);
     if (status != HG_OK)

@@ -13,15 +13,6 @@ struct slice names_within(struct slice path, struct slice folder)
     return inside ? slice_after(path, folder.bytes + 1) : path;
 }
 
-/* "/usr" of "/usr/lib/x.py", "src" of "src/x.py": the first folder, or nothing. */
-static struct slice first_folder(struct slice path)
-{
-    for (size_t i = 1; i < path.bytes; i++)
-        if (path.at[i] == '/')
-            return (struct slice){path.at, i};
-    return (struct slice){path.at, 0};
-}
-
 /* The longest "/folders/name" at the end of `path` that fits; at least its "/name".
  */
 static struct slice last_folders(struct slice path, unsigned columns)
@@ -51,13 +42,8 @@ unsigned names_put_path(const struct page *page, struct slice path,
         struct slice name = tail.at[0] == '/' ? slice_after(tail, 1) : tail;
         return page_text(page, name, columns);
     }
-    /* The beginning says less than a folder at the end would: only if all fit. */
-    struct slice head = first_folder(path);
-    unsigned used = 0;
-    if (page_columns(head) + page_columns(tail) <= room)
-        used = page_text(page, head, room);
     fputs(GAP, page->out);
-    return used + 1 + page_text(page, tail, columns - used - 1);
+    return 1 + page_text(page, tail, room);
 }
 
 char *names_of_function(struct slice function)

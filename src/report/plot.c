@@ -195,7 +195,7 @@ static double lay_out(struct choice *choice)
     for (size_t i = 0; i < choice->count; i++) {
         struct panel *panel = &choice->panels[i];
         panel->time = axis_of_time(end_ns, 10);
-        panel->size = axis_of_bytes(panel_max_bytes(panel), alone ? 6 : 3);
+        panel->size = axis_of_bytes(panel_max_bytes(panel), alone ? 6 : 4);
         panel->x = LEFT;
         panel->y = y;
         panel->width = WIDTH - LEFT - RIGHT;

@@ -77,13 +77,32 @@ void rows_put_place(const struct rows *rows, struct place place, unsigned column
     free(name);
 }
 
+/* What a newcomer cannot know of places that have no source, or nothing. */
+static struct slice meaning_of(const struct rows *rows, struct place place)
+{
+    static const struct {
+        const char *function;
+        const char *meaning;
+    } known[] = {
+        {"(no Python frame)", "the interpreter, or threads in C"},
+        {"_compile_bytecode", "the code of imported modules"},
+        {"_call_with_frames_removed", "what imported modules in C got"},
+    };
+    struct slice function = text_or_empty(rows->table, place.function);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (slice_equal(function, slice_of(known[i].function)))
+            return slice_of(known[i].meaning);
+    return (struct slice){"", 0};
+}
+
 void rows_put_source(const struct rows *rows, struct place place, unsigned from)
 {
-    if (place.file == STRINGS_NONE || place.line == PLACE_NO_LINE)
-        return;
-    struct slice text =
-        source_line(rows->sources, table_text(rows->table, place.file),
-                    folder_of(rows->table, place.file), place.line);
+    struct slice text = {"", 0};
+    if (place.file != STRINGS_NONE && place.line != PLACE_NO_LINE)
+        text = source_line(rows->sources, table_text(rows->table, place.file),
+                           folder_of(rows->table, place.file), place.line);
+    if (text.bytes == 0)
+        text = meaning_of(rows, place);
     if (text.bytes == 0)
         return;
     page_pad(rows->page, from);
@@ -91,6 +110,13 @@ void rows_put_source(const struct rows *rows, struct place place, unsigned from)
     page_text(rows->page, text, PAGE_COLUMNS - from);
     page_style(rows->page, STYLE_PLAIN);
     fputc('\n', rows->page->out);
+}
+
+/* A frame of the import system; tracebacks of Python leave them out, too. */
+static bool is_of_import(const struct rows *rows, struct place place)
+{
+    return slice_begins(text_or_empty(rows->table, place.file),
+                        slice_of("<frozen importlib."));
 }
 
 void rows_put_stack(const struct rows *rows, uint32_t number, unsigned from)
@@ -103,10 +129,13 @@ void rows_put_stack(const struct rows *rows, uint32_t number, unsigned from)
         fprintf(rows->page->out, "(%zu outer frames)\n", depth - shown);
     }
     for (size_t i = 0; i < shown; i++) {
+        if (is_of_import(rows, frames[i]) && i + 1 < shown)
+            continue;
         page_pad(rows->page, from);
         rows_put_place(rows, frames[i], PAGE_COLUMNS - from);
         rows_put_source(rows, frames[i], from + 2);
     }
+    fputc('\n', rows->page->out);
 }
 
 static void put_thread(const struct rows *rows, uint32_t number)
@@ -117,10 +146,39 @@ static void put_thread(const struct rows *rows, uint32_t number)
         fprintf(out, "(not recorded) of process %d\n", (int)thread.pid);
         return;
     }
-    fprintf(out, "thread %u of process %d", thread.slot, (int)thread.pid);
+    if (thread.slot == LEDGER_MAIN_THREAD) {
+        fprintf(out, "main thread of process %d\n", (int)thread.pid);
+        return;
+    }
+    if (thread.slot == LEDGER_OUTSIDE) {
+        fprintf(out, "threads outside Python, process %d\n", (int)thread.pid);
+        return;
+    }
+    fprintf(out, "thread %u of process %d", thread.tid, (int)thread.pid);
     if (thread.threads > 1)
-        fprintf(out, ", %u in turn", thread.threads);
+        fprintf(out, " and %u before it", thread.threads - 1);
     fprintf(out, "%s\n", thread.alive ? "" : ", ended");
+}
+
+static void put_domain(const struct rows *rows, uint32_t number)
+{
+    static const struct {
+        const char *name;
+        const char *meaning;
+    } domains[] = {
+        {"obj", "objects, and tables of dicts"},
+        {"mem", "what lists and buffers hold"},
+        {"raw", "what needs no lock: C code"},
+    };
+    const char *name = table_domain(rows->table, number);
+    const char *meaning = "";
+    for (size_t i = 0; i < sizeof domains / sizeof *domains; i++)
+        if (strcmp(name, domains[i].name) == 0)
+            meaning = domains[i].meaning;
+    fprintf(rows->page->out, "%-8s", name);
+    page_style(rows->page, STYLE_DIM);
+    fprintf(rows->page->out, "%s\n", meaning);
+    page_style(rows->page, STYLE_PLAIN);
 }
 
 void rows_put_where(const struct rows *rows, const struct table_row *row,
@@ -131,7 +189,7 @@ void rows_put_where(const struct rows *rows, const struct table_row *row,
         put_thread(rows, row->number);
         return;
     case BY_DOMAIN:
-        fprintf(rows->page->out, "%s\n", table_domain(rows->table, row->number));
+        put_domain(rows, row->number);
         return;
     case BY_STACK:
         rows_put_place(rows, row->place, PAGE_COLUMNS - from);

@@ -18,11 +18,12 @@ struct rows {
 /* "app.py:17 build", in at most `columns` columns, and the end of the line. */
 void rows_put_place(const struct rows *rows, struct place place, unsigned columns);
 
-/* The source text of a place on a line of its own, from column `from`; or nothing.
- */
+/* The source text of a place, or what a place without one means, on a line of its
+ * own from column `from`; or nothing. */
 void rows_put_source(const struct rows *rows, struct place place, unsigned from);
 
-/* All frames of a row by stack, outermost first, each on a line from column `from`.
+/* The frames of a row by stack, outermost first, each on a line from column `from`,
+ * and an empty line.  Those by which the import system calls others are left out.
  */
 void rows_put_stack(const struct rows *rows, uint32_t number, unsigned from);
 

@@ -6,8 +6,8 @@
  * workers that follow each other share a slot and the call tree under it, and the
  * number of slots is the largest number of threads that lived at one time.
  *
- *     slot OUTSIDE   threads that never held the interpreter's lock, together
- *     the last slot  everybody for whom there is none left
+ *     slot LEDGER_OUTSIDE  threads that never held the interpreter's lock, together
+ *     the last slot        everybody for whom there is none left
  */
 #include "trace/threads.h"
 
@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MAIN = 0, OUTSIDE = 1, NONE = -1 };
+enum { NONE = -1 };
 
 static __thread int mine __attribute__((tls_model("initial-exec"))) = NONE;
 static pthread_key_t key;
@@ -64,7 +64,7 @@ static int take_slot(void)
     uint64_t slot = 0;
 
     hold();
-    while (slot < used && (all[slot].alive || slot == OUTSIDE))
+    while (slot < used && (all[slot].alive || slot == LEDGER_OUTSIDE))
         slot++;
     if (slot == used && !ledger_reserve(ledger, LEDGER_THREADS, used + 1))
         slot = used - 1;
@@ -87,11 +87,12 @@ hg_status threads_start(void)
         return HG_ENOMEM;
     mine = take_slot();
     struct ledger *ledger = &session.ledger;
-    if (mine != MAIN || !ledger_reserve(ledger, LEDGER_THREADS, OUTSIDE + 1))
+    if (mine != LEDGER_MAIN_THREAD ||
+        !ledger_reserve(ledger, LEDGER_THREADS, LEDGER_OUTSIDE + 1))
         return HG_EFULL;
-    slots()[OUTSIDE] = (struct ledger_thread){
-        .node = tree_child(&session.tree, LEDGER_ROOT, 0, OUTSIDE)};
-    ledger_publish(ledger, LEDGER_THREADS, OUTSIDE + 1);
+    slots()[LEDGER_OUTSIDE] = (struct ledger_thread){
+        .node = tree_child(&session.tree, LEDGER_ROOT, 0, LEDGER_OUTSIDE)};
+    ledger_publish(ledger, LEDGER_THREADS, LEDGER_OUTSIDE + 1);
     return HG_OK;
 }
 
@@ -106,7 +107,7 @@ uint32_t threads_node(void)
 
 uint32_t threads_node_unlocked(void)
 {
-    return slots()[mine == NONE ? OUTSIDE : mine].node;
+    return slots()[mine == NONE ? LEDGER_OUTSIDE : mine].node;
 }
 
 void threads_after_fork(void)

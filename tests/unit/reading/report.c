@@ -139,6 +139,54 @@ START_TEST(a_stack_is_shown_from_the_outside_in)
 }
 END_TEST
 
+START_TEST(the_import_system_is_left_out_of_stacks_but_for_what_it_got_itself)
+{
+    struct ledger_maker maker;
+    maker_begin(&maker);
+    const char *file = "<frozen importlib._bootstrap>";
+    uint32_t load = maker_code(&maker, file, "_find_and_load", 1170);
+    uint32_t get = maker_code(&maker, file, "_compile_bytecode", 727);
+    uint32_t outer = maker_line(&maker, "/work/shop/app.py", "<module>", 40);
+    uint32_t first = maker_node(&maker, outer, load, 1178);
+    maker_allocated(&maker, maker_node(&maker, first, get, 729), 100);
+    maker_write(&maker, "import.hg");
+    maker_drop(&maker);
+
+    char *text = report_of("import.hg", BY_STACK, MOMENT_LIVE, false);
+    ck_assert_ptr_nonnull(strstr(text, ":729 _compile_bytecode\n"
+                                       "    app.py:40 <module>\n"
+                                       "    <frozen importlib._bootstrap>:729 "
+                                       "_compile_bytecode\n"
+                                       "      the code of imported modules\n"
+                                       "\n"));
+    free(text);
+}
+END_TEST
+
+START_TEST(threads_and_domains_have_names)
+{
+    struct ledger_maker maker;
+    maker_begin(&maker);
+    uint32_t outside = maker_thread(&maker, 0);
+    maker_allocated(&maker, maker_thread(&maker, 4713), 1);
+    maker_allocated(&maker, outside, 10);
+    maker_write(&maker, "threads.hg");
+    maker_drop(&maker);
+
+    char *text = report_of("threads.hg", BY_THREAD, MOMENT_LIVE, false);
+    ck_assert_ptr_nonnull(strstr(text, "threads outside Python, process 4711\n"));
+    ck_assert_ptr_nonnull(strstr(text, "thread 4713 of process 4711"));
+    free(text);
+    write_shop("shop.hg");
+    text = report_of("shop.hg", BY_THREAD, MOMENT_LIVE, false);
+    ck_assert_ptr_nonnull(strstr(text, "main thread of process 4711\n"));
+    free(text);
+    text = report_of("threads.hg", BY_DOMAIN, MOMENT_LIVE, false);
+    ck_assert_ptr_nonnull(strstr(text, "obj     objects"));
+    free(text);
+}
+END_TEST
+
 START_TEST(what_took_our_place_comes_first)
 {
     struct ledger_maker maker;
@@ -289,7 +337,9 @@ START_TEST(a_diff_marks_what_is_new_and_gone)
         "          growth      after     blocks  line\n"
         "gone    -1.4 MiB        0 B     -1,500  db.py:4 load.row\n"
         "new     +2.0 KiB    2.0 KiB         +1  db.py:9 load\n"
-        "gone      -100 B        0 B         -1  (no Python frame)\n");
+        "gone      -100 B        0 B         -1  (no Python frame)\n"
+        "                                        the interpreter, or threads in "
+        "C\n");
     free(text);
 }
 END_TEST
@@ -359,6 +409,8 @@ int main(void)
         a_report_for_people,
         the_moment_decides_what_is_shown,
         a_stack_is_shown_from_the_outside_in,
+        the_import_system_is_left_out_of_stacks_but_for_what_it_got_itself,
+        threads_and_domains_have_names,
         what_took_our_place_comes_first,
         what_was_lost_is_said,
         children_are_summed_and_what_they_inherited_is_said,

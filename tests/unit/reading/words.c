@@ -152,7 +152,7 @@ START_TEST(paragraphs_break_between_words)
 }
 END_TEST
 
-START_TEST(long_paths_lose_folders_in_the_middle)
+START_TEST(long_paths_lose_folders_at_the_beginning)
 {
     struct slice path = slice_of("/usr/lib/python3.11/json/decoder.py");
     static const struct {
@@ -161,7 +161,7 @@ START_TEST(long_paths_lose_folders_in_the_middle)
     } cuts[] = {
         {35, "/usr/lib/python3.11/json/decoder.py"},
         {34, "\xe2\x80\xa6/lib/python3.11/json/decoder.py"},
-        {26, "/usr\xe2\x80\xa6/json/decoder.py"},
+        {30, "\xe2\x80\xa6/python3.11/json/decoder.py"},
         {20, "\xe2\x80\xa6/json/decoder.py"},
         {12, "\xe2\x80\xa6/decoder.py"},
         {8, "decoder\xe2\x80\xa6"},
@@ -253,7 +253,7 @@ int main(void)
         a_row_of_json_is_a_line,
         text_is_cut_by_columns_and_cannot_act,
         paragraphs_break_between_words,
-        long_paths_lose_folders_in_the_middle,
+        long_paths_lose_folders_at_the_beginning,
         names_lose_what_everybody_knows,
         source_lines_are_found_in_the_folder_of_the_program,
         marks_of_an_axis_are_round,

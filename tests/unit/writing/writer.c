@@ -216,6 +216,38 @@ START_TEST(a_limit_too_small_for_any_ledger_is_no_signal)
 }
 END_TEST
 
+START_TEST(a_ledger_that_waits_opens_though_no_other_could_be_made)
+{
+    struct ledger_header waits = {
+        .magic = LEDGER_MAGIC,
+        .version = LEDGER_VERSION,
+        .header_bytes = LEDGER_HEADER_BYTES,
+        .state = LEDGER_WAITING,
+        .pid = 4711,
+        .exit_status = -1,
+        .command = {0, 5},
+        .file_bytes = LEDGER_HEADER_BYTES + 5,
+    };
+    waits.section[LEDGER_STRINGS] =
+        (struct ledger_section){LEDGER_HEADER_BYTES, 5, 1, 0, 5};
+    int fd = open("a.hg", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(pwrite(fd, &waits, sizeof waits, 0), (int)sizeof waits);
+    ck_assert_int_eq(pwrite(fd, "sleep", 5, LEDGER_HEADER_BYTES), 5);
+    ledger_copy_free(read_ledger("a.hg"));
+
+    limit(RLIMIT_FSIZE, 1 * MIB);
+    ck_assert_int_eq(ledger_init(&ledger, fd, "a.hg", 1 << 16), HG_EFULL);
+    limit(RLIMIT_FSIZE, RLIM_INFINITY);
+
+    struct ledger_copy *copy = read_ledger("a.hg");
+    ck_assert_uint_eq(copy->header.state, LEDGER_WAITING);
+    ck_assert_int_eq(copy->header.pid, 4711);
+    ck_assert_uint_eq(copy->header.command.bytes, 0);
+    ledger_copy_free(copy);
+    close(fd);
+}
+END_TEST
+
 START_TEST(inheritance_counts_towards_the_limit)
 {
     limit(RLIMIT_FSIZE, 1 * MIB);
@@ -539,6 +571,7 @@ int main(void)
         no_text_takes_no_room,
         files_are_no_larger_than_their_limit,
         a_limit_too_small_for_any_ledger_is_no_signal,
+        a_ledger_that_waits_opens_though_no_other_could_be_made,
         inheritance_counts_towards_the_limit,
 #ifndef HG_SANITIZED
         a_limited_address_space_is_left_to_the_program,
