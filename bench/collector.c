@@ -15,7 +15,7 @@
  * order.
  */
 #include "base/process.h"
-#include "heap/heap.h"
+#include "heapglass/heap.h"
 #include "heapglass/object.h"
 
 #include <stdio.h>
@@ -245,14 +245,10 @@ static const struct list_type list_leaf = {true, NULL};
 
 static void *take(size_t bytes)
 {
-    struct pool *pool;
-    struct place place;
-    void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
-    if (block == NULL)
-        block = heap_alloc_slow(bytes, &place);
+    void *block = hg_calloc(1, bytes);
     if (block == NULL)
         abort();
-    return memset(block, 0, bytes);
+    return block;
 }
 
 static struct list_object *list_new(enum kind kind)

@@ -177,9 +177,32 @@ HG_API void hg_world_free(hg_world *world);
  * A new object, all zeros after its head, with one reference, the caller's; NULL
  * when there is no memory.  May collect first, and so call back.  hg_new_items() is
  * for types with HG_ITEMS.  Constant time but for that.
+ *
+ * `site` tells hg_site() and reports where it comes from, see hg_debug(): a text
+ * that outlives the world, or NULL; an interpreter names a line of its program.
  */
-HG_API void *hg_new(hg_world *world, const hg_type *type);
-HG_API void *hg_new_items(hg_world *world, const hg_type *type, uint32_t length);
+#define hg_new(world, type) hg_new_at(world, type, HG_HERE_)
+#define hg_new_items(world, type, length)                                          \
+    hg_new_items_at(world, type, length, HG_HERE_)
+HG_API void *hg_new_at(hg_world *world, const hg_type *type, const char *site);
+HG_API void *hg_new_items_at(hg_world *world, const hg_type *type, uint32_t length,
+                             const char *site);
+#define HG_HERE_ __FILE__ ":" HG_TEXT_(__LINE__)
+#define HG_TEXT_(x) HG_TEXT2_(x)
+#define HG_TEXT2_(x) #x
+
+/*
+ * A named place for a reference of the program's own, a global variable's for
+ * instance: hg_set(world, &root->target, x).  Questions and reports begin their
+ * chains with its name.  It is an object like others: hg_release() ends it.  `name`
+ * outlives it.  NULL when there is no memory.
+ */
+typedef struct {
+    hg_object head;
+    const char *name;
+    void *target;
+} hg_root;
+HG_API hg_root *hg_root_new(hg_world *world, const char *name);
 
 HG_API void hg_last_release_(hg_world *world, hg_object *object);
 HG_API void hg_odd_retain_(hg_object *object);
@@ -370,6 +393,50 @@ HG_API hg_status hg_why_alive(hg_world *world, const void *object,
  */
 typedef void hg_on_liar(const void *referrer, const void *object, void *arg);
 HG_API hg_status hg_find_liars(hg_world *world, hg_on_liar *call, void *arg);
+
+/*
+ * References that a type forgot, the commonest lie: nothing looks at them, so what
+ * they refer to seems to be referred to from outside, and garbage is kept for good.
+ * Calls for each word in the memory of an object that is the address of another
+ * one that has more references than its referrers name, if the type does not name
+ * this word.  A borrowed pointer that was never retained looks the same.  Memory
+ * that an object has elsewhere is not seen.  Errors as hg_why_alive().
+ */
+typedef void hg_on_forgotten(const void *referrer, size_t offset,
+                             const void *target, void *arg);
+HG_API hg_status hg_find_forgotten(hg_world *world, hg_on_forgotten *call,
+                                   void *arg);
+
+/* ---- debugging ---- */
+
+enum {
+    /* Remember where each object was made.  8 bytes a slot. */
+    HG_DEBUG_SITES = 1,
+    /* Fill the dead with 0xDB, and use their memory again only when 4096 others
+       have died: whoever retains or releases one meanwhile, or has written to it,
+       is told its type and site, and aborted. */
+    HG_DEBUG_DEAD = 2,
+};
+/* Add to what the world does for those who look for mistakes; from now on. */
+HG_API hg_status hg_debug(hg_world *world, unsigned flags);
+/* Where the object was made, or NULL. */
+HG_API const char *hg_site(hg_world *world, const void *object);
+/* Write what hg_debug() and the object's type tell, such as "Node from tree.c:31";
+   at most `bytes`, the ending 0 among them.  Returns `text`. */
+HG_API char *hg_describe(hg_world *world, const void *object, char *text,
+                         size_t bytes);
+
+/*
+ * What is left at the end, when the program has dropped all that it held: a line
+ * for each type and site, the most bytes first; then, of the first 16, for one
+ * object the shortest chain that keeps it and the cycle that it is in, as names of
+ * types. Roots and what they reach are left out.  `call` is given a line at a time,
+ * without its end; *count (or NULL) becomes the number of objects.  Errors as
+ * hg_why_alive().
+ */
+typedef void hg_on_line(const char *line, void *arg);
+HG_API hg_status hg_report_leaks(hg_world *world, hg_on_line *call, void *arg,
+                                 size_t *count);
 
 /* Walk everything and abort at the first broken invariant. */
 HG_API void hg_check(hg_world *world);

@@ -4,10 +4,7 @@
 
 #include <string.h>
 
-/* Call each(w, page, object) for the live ones. */
-typedef void on_live(hg_world *w, struct page *page, hg_object *object, void *arg);
-
-static void each_live(hg_world *w, on_live *each, void *arg)
+void each_live(hg_world *w, on_live *each, void *arg)
 {
     for (uint32_t seq = 0; seq < w->order_count; seq++) {
         if (w->order[seq] == NO_PAGE)
@@ -110,7 +107,7 @@ static void count_from(hg_world *w, struct page *page, hg_object *object, void *
 }
 
 /* A running cycle keeps numbers of its own in `exact`. */
-static hg_status exact_count(hg_world *w)
+hg_status exact_count(hg_world *w)
 {
     if (w->cycle.phase != CYCLE_NONE || w->collecting)
         return HG_EBUSY;
@@ -120,27 +117,41 @@ static hg_status exact_count(hg_world *w)
     return status;
 }
 
-/* ---- why alive: breadth first, from all roots at once ---- */
+/* ---- ways from one object to another ---- */
 
-struct search {
-    hg_world *w;
-    hg_object **reached; /* in the order of their distance */
-    uint32_t *from;      /* of each, the index of who reached it; a root: itself */
-    size_t count, at;
-};
+hg_status search_open(struct search *search, hg_world *w)
+{
+    *search = (struct search){.w = w};
+    if (w->live >= UINT32_MAX)
+        return HG_ENOMEM;
+    search->reached = memory_take((w->live + 1) * sizeof *search->reached);
+    search->from = memory_take((w->live + 1) * sizeof *search->from);
+    if (search->reached != NULL && search->from != NULL)
+        return HG_OK;
+    search_close(search);
+    return HG_ENOMEM;
+}
 
-static void search_add(struct search *search, hg_object *object, size_t from)
+void search_close(struct search *search)
+{
+    memory_give(search->reached);
+    memory_give(search->from);
+}
+
+void search_start(struct search *search)
+{
+    search->count = search->at = 0;
+}
+
+void search_clear(struct search *search)
+{
+    exact_clear(search->w); /* it needs no memory: exact_count() was called */
+}
+
+void search_add(struct search *search, hg_object *object, size_t from)
 {
     search->from[search->count] = (uint32_t)from;
     search->reached[search->count++] = object;
-}
-
-static void add_root(hg_world *w, struct page *page, hg_object *object, void *arg)
-{
-    struct search *search = arg;
-    (void)w;
-    if (object->count != page->exact[slot_of(page, object)])
-        search_add(search, object, search->count);
 }
 
 static void add_target(void *target, void *arg)
@@ -153,9 +164,25 @@ static void add_target(void *target, void *arg)
     search_add(search, target, search->at);
 }
 
-/* From the root down: turn the chain round, then go along it. */
-static void tell_chain(struct search *search, size_t end, hg_on_object *call,
-                       void *arg)
+size_t search_run(struct search *search, const void *goal)
+{
+    for (size_t i = 0; i < search->count; i++) {
+        if (search->reached[i] != goal)
+            *exact_of(search->w, search->reached[i]) = 1;
+    }
+    for (size_t seen = search->count;; search->at++) {
+        for (; seen < search->count; seen++) {
+            if (search->reached[seen] == goal)
+                return seen;
+        }
+        if (search->at == search->count)
+            return SIZE_MAX;
+        edges_each(search->reached[search->at], add_target, search);
+    }
+}
+
+/* Turn the way round, then go along it. */
+void search_tell(struct search *search, size_t end, hg_on_object *call, void *arg)
 {
     size_t start = end;
     for (size_t i = end;;) {
@@ -173,36 +200,36 @@ static void tell_chain(struct search *search, size_t end, hg_on_object *call,
     }
 }
 
+static void add_root(hg_world *w, struct page *page, hg_object *object, void *arg)
+{
+    struct search *search = arg;
+    (void)w;
+    if (object->count != page->exact[slot_of(page, object)])
+        search_add(search, object, search->count);
+}
+
 hg_status hg_why_alive(hg_world *w, const void *object, hg_on_object *call,
                        void *arg)
 {
+    struct search search;
     hg_status status = exact_count(w);
+    if (status == HG_OK)
+        status = search_open(&search, w);
     if (status != HG_OK)
         return status;
-    struct search search = {.w = w};
-    if (w->live >= UINT32_MAX)
-        return HG_ENOMEM;
-    search.reached = memory_take((w->live + 1) * sizeof *search.reached);
-    search.from = memory_take((w->live + 1) * sizeof *search.from);
-    if (search.reached == NULL || search.from == NULL) {
-        status = HG_ENOMEM;
-        goto done;
-    }
     each_live(w, add_root, &search);
-    exact_clear(w); /* from now on: whether it was reached */
-    for (size_t i = 0; i < search.count; i++)
-        *exact_of(w, search.reached[i]) = 1;
-    for (; search.at < search.count; search.at++) {
-        if (search.reached[search.at] == object) {
-            tell_chain(&search, search.at, call, arg);
-            break;
-        }
-        edges_each(search.reached[search.at], add_target, &search);
+    search_clear(&search);
+    size_t end = SIZE_MAX;
+    for (size_t i = 0; i < search.count && end == SIZE_MAX; i++) {
+        if (search.reached[i] == object)
+            end = i;
     }
-done:
-    memory_give(search.reached);
-    memory_give(search.from);
-    return status;
+    if (end == SIZE_MAX)
+        end = search_run(&search, object);
+    if (end != SIZE_MAX)
+        search_tell(&search, end, call, arg);
+    search_close(&search);
+    return HG_OK;
 }
 
 /* ---- types that lie ---- */
@@ -239,5 +266,78 @@ hg_status hg_find_liars(hg_world *w, hg_on_liar *call, void *arg)
         return status;
     struct liars liars = {.w = w, .call = call, .arg = arg};
     each_live(w, ask_liar, &liars);
+    return HG_OK;
+}
+
+/* ---- references that a type forgot ---- */
+
+struct forgotten {
+    hg_world *w;
+    hg_on_forgotten *call;
+    void *arg;
+    const void *target; /* traverse was asked for it, */
+    bool named;         /* and named it */
+};
+
+static void is_named(void *target, void *arg)
+{
+    struct forgotten *f = arg;
+    f->named |= target == f->target;
+}
+
+/* Does the type know of the word at this offset?  Where a traverse function looks
+   cannot be told: if it names the target somewhere, that is believed. */
+static bool names_word(struct forgotten *f, const hg_object *object, size_t at)
+{
+    const hg_type *type = object->type;
+    if (type->flags & HG_ITEMS && at >= type->size)
+        return true;
+    for (const uint16_t *ref = type->refs; ref != NULL && *ref != 0; ref++) {
+        if (*ref == at)
+            return true;
+    }
+    f->named = false;
+    if (type->traverse != NULL)
+        type->traverse(object, is_named, f);
+    return f->named;
+}
+
+/* An object's start that has more references than are known, or NULL. */
+static const hg_object *unexplained(hg_world *w, void *word)
+{
+    struct page *page = page_of(w, word);
+    if (page == NULL)
+        return NULL;
+    uint32_t slot = slot_of(page, word);
+    if (slot >= page->carved || object_at(page, slot) != word ||
+        !(page->state[slot] & IS_LIVE))
+        return NULL;
+    const hg_object *object = word;
+    return !(object->count & COUNT_IMMORTAL) && object->count > page->exact[slot]
+               ? object
+               : NULL;
+}
+
+static void ask_words(hg_world *w, struct page *page, hg_object *object, void *arg)
+{
+    struct forgotten *f = arg;
+    size_t bytes = object->type->size + object->length * sizeof(void *);
+    (void)page;
+    for (size_t at = sizeof *object; at + sizeof(void *) <= bytes;
+         at += sizeof(void *)) {
+        void *word = *(void **)((char *)object + at);
+        f->target = unexplained(w, word);
+        if (f->target != NULL && !names_word(f, object, at))
+            f->call(object, at, word, f->arg);
+    }
+}
+
+hg_status hg_find_forgotten(hg_world *w, hg_on_forgotten *call, void *arg)
+{
+    hg_status status = exact_count(w);
+    if (status != HG_OK)
+        return status;
+    struct forgotten forgotten = {.w = w, .call = call, .arg = arg};
+    each_live(w, ask_words, &forgotten);
     return HG_OK;
 }

@@ -17,7 +17,8 @@ static void check_edge(void *target, void *arg)
     HG_VERIFY(object->count != 0, "a reference to an object without any", target);
 }
 
-static void check_page(hg_world *w, struct page *page, size_t *young)
+static void check_page(hg_world *w, struct page *page, size_t *young,
+                       size_t *resting)
 {
     uint32_t live = 0;
     for (uint32_t slot = 0; slot < page->slots; slot++) {
@@ -27,6 +28,11 @@ static void check_page(hg_world *w, struct page *page, size_t *young)
         hg_object *object = object_at(page, slot);
         HG_VERIFY(slot < page->carved, "an object that was never born", object);
         live++;
+        if (state == RESTS) {
+            debug_check(page, slot);
+            ++*resting;
+            continue;
+        }
         if (state & IS_YOUNG) {
             HG_VERIFY(page->young, "a young object in a page without", object);
             ++*young;
@@ -48,16 +54,16 @@ static void check_page(hg_world *w, struct page *page, size_t *young)
 
 void hg_check(hg_world *w)
 {
-    size_t live = 0, young = 0;
+    size_t live = 0, young = 0, resting = 0;
     for (uint32_t seq = 0; seq < w->order_count; seq++) {
         if (w->order[seq] == NO_PAGE)
             continue;
         struct page *page = page_at(w, w->order[seq]);
         HG_VERIFY(page->seq == seq, "a page out of order", page->base);
-        check_page(w, page, &young);
+        check_page(w, page, &young, &resting);
         live += page->live;
     }
-    HG_VERIFY(live == w->live, "objects are miscounted", w);
+    HG_VERIFY(live == w->live + resting, "objects are miscounted", w);
     HG_VERIFY(young == w->young_count, "young objects are miscounted", w);
     size_t weak = 0;
     for (size_t i = 0; i < w->weak_room; i++) {

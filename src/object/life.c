@@ -44,7 +44,8 @@ static void dispose_left(hg_world *w)
         struct page *page = page_at(w, w->order[seq]);
         for (uint32_t slot = 0; slot < page->carved; slot++) {
             hg_object *object = object_at(page, slot);
-            if (page->state[slot] != 0 && object->type->dispose != NULL)
+            if (page->state[slot] & (IS_LIVE | IS_SET) &&
+                object->type->dispose != NULL)
                 object->type->dispose(object);
         }
     }
@@ -118,7 +119,7 @@ static inline void blacken(const hg_world *w, struct page *page, uint32_t slot)
 }
 
 static inline void *object_new(hg_world *w, const hg_type *type, size_t bytes,
-                               uint32_t length)
+                               uint32_t length, const char *site)
 {
     if (HG_UNLIKELY(--w->countdown < 0))
         world_tick(w);
@@ -147,6 +148,8 @@ static inline void *object_new(hg_world *w, const hg_type *type, size_t bytes,
     page->live++;
     w->live++;
     w->live_bytes += slot_bytes;
+    if (HG_UNLIKELY(w->debug & HG_DEBUG_SITES))
+        debug_born(w, page, slot, site);
     if (leaf) {
         page->state[slot] = IS_LIVE;
         return object;
@@ -161,15 +164,16 @@ static inline void *object_new(hg_world *w, const hg_type *type, size_t bytes,
     return object;
 }
 
-void *hg_new(hg_world *w, const hg_type *type)
+void *hg_new_at(hg_world *w, const hg_type *type, const char *site)
 {
     HG_VERIFY(type->size - sizeof(hg_object) <= UINT16_MAX - sizeof(hg_object),
               "a type of an impossible size", type);
     HG_VERIFY(!(type->flags & HG_ITEMS), "hg_new() of a type with items", type);
-    return object_new(w, type, type->size, 0);
+    return object_new(w, type, type->size, 0, site);
 }
 
-void *hg_new_items(hg_world *w, const hg_type *type, uint32_t length)
+void *hg_new_items_at(hg_world *w, const hg_type *type, uint32_t length,
+                      const char *site)
 {
     HG_VERIFY(type->size - sizeof(hg_object) <= UINT16_MAX - sizeof(hg_object),
               "a type of an impossible size", type);
@@ -178,22 +182,23 @@ void *hg_new_items(hg_world *w, const hg_type *type, uint32_t length)
     size_t bytes = type->size + (size_t)length * sizeof(void *);
     if (bytes > UINT32_MAX - OBJECT_ALIGN)
         return NULL;
-    return object_new(w, type, bytes, length);
+    return object_new(w, type, bytes, length, site);
 }
 
 /* ---- references ---- */
 
 void hg_odd_retain_(hg_object *object)
 {
-    HG_VERIFY(object->count != 0, "an object retained that is dead", object);
+    if (object->count == 0)
+        object_panic(NULL, object, "retained, and is dead");
 }
 
 void hg_last_release_(hg_world *w, hg_object *object)
 {
     if (object->count & COUNT_IMMORTAL)
         return;
-    HG_VERIFY(object->count != 0,
-              "an object released more often than retained, or freed", object);
+    if (HG_UNLIKELY(object->count == 0))
+        object_panic(w, object, "released more often than retained");
     object->count = 0;
     object_died(w, object);
     if (!w->disposing)
@@ -298,10 +303,17 @@ void object_died(hg_world *w, hg_object *object)
 static void edge_drop(void *target, void *arg)
 {
     hg_object *object = target;
-    if (object == NULL || object->count & COUNT_IMMORTAL)
+    if (object == NULL)
         return;
-    HG_VERIFY(object->count != 0,
-              "an object referred to more often than it was retained", object);
+    if (HG_UNLIKELY(object->count & COUNT_IMMORTAL)) {
+        /* One in the queue looks immortal, and nobody should refer to it. */
+        hg_world *w = arg;
+        if (w->debug & HG_DEBUG_DEAD && !(*state_of(w, object) & IS_LIVE))
+            object_panic(w, object, "referred to more often than retained");
+        return;
+    }
+    if (HG_UNLIKELY(object->count == 0))
+        object_panic(arg, object, "referred to more often than retained");
     if (--object->count == 0)
         object_died(arg, object);
 }
@@ -312,12 +324,19 @@ void object_free(hg_world *w, hg_object *object)
     uint32_t slot = slot_of(page, object);
     if (page->state[slot] & IS_YOUNG)
         w->young_count--;
-    page->state[slot] = 0;
     object->count = 0;
-    *free_link(object) = page->free;
-    page->free = object;
     w->live--;
     w->live_bytes -= page->slot_bytes;
+    if (HG_LIKELY(!(w->debug & HG_DEBUG_DEAD)) || !debug_rests(w, page, slot))
+        slot_give(w, page, slot);
+}
+
+void slot_give(hg_world *w, struct page *page, uint32_t slot)
+{
+    hg_object *object = object_at(page, slot);
+    page->state[slot] = 0;
+    *free_link(object) = page->free;
+    page->free = object;
     uint32_t id = w->order[page->seq];
     if (--page->live == 0)
         page_empty(w, id);

@@ -219,6 +219,7 @@ static void page_remove(hg_world *w, uint32_t id)
         w->first_hole = page->seq;
     memory_give(page->kind == PAGE_LEAVES ? page->done : page->seen);
     memory_give(page->exact);
+    memory_give(page->site);
     void *base = page->base;
     memset(page, 0, sizeof *page);
     heap_free_slow(base);
@@ -293,4 +294,5 @@ void pages_free(hg_world *w)
     memory_give(w->order);
     memory_give(w->young);
     memory_give(w->middle);
+    memory_give(w->resting);
 }

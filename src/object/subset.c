@@ -189,8 +189,8 @@ HG_ALWAYS_INLINE void edge_drop_outside(void *target, void *arg)
     if (object == NULL || object->count & COUNT_IMMORTAL ||
         !(*state_of(w, object) & IS_LIVE))
         return;
-    HG_VERIFY(object->count != 0,
-              "an object referred to more often than it was retained", object);
+    if (HG_UNLIKELY(object->count == 0))
+        object_panic(w, object, "referred to more often than retained");
     if (--object->count == 0)
         object_died(w, object);
 }

@@ -47,7 +47,8 @@ _Static_assert(PAGE_SLOTS <= 1u << SLOT_BITS, "a slot's number fits into a link"
 
 /*
  * One byte for each slot.  0: free.  IS_LIVE: an object that may be used.  IS_SET
- * without IS_LIVE: dead, in the queue of those to be disposed of.
+ * without IS_LIVE: dead, in the queue of those to be disposed of.  RESTS alone:
+ * dead and gone, but its memory is not used again for a while (debug.c).
  */
 enum {
     IS_LIVE = 1,
@@ -58,6 +59,7 @@ enum {
     IS_YOUNG = 32, /* generation 0; neither this nor the next: generation 2 */
     IS_MIDDLE = 64,
     IS_SET = 128, /* with IS_LIVE: in the set that is checked right now */
+    RESTS = IS_FINALIZED,
 };
 
 enum page_kind { PAGE_NONE, PAGE_LEAVES, PAGE_OTHERS };
@@ -81,7 +83,8 @@ struct page {
     uint32_t *exact; /* a number for each slot, or NULL: subset.c, cycle.c */
 
     char *base;
-    void *free; /* the first of the free ones, linked by free_link() */
+    const char **site; /* of each slot, or NULL: nobody asked */
+    void *free;        /* the first of the free ones, linked by free_link() */
     uint32_t slot_bytes;
     uint32_t slots, carved; /* slots beyond `carved` were never used */
     uint32_t live;          /* slots in use: iff 0 the page may go */
@@ -208,6 +211,10 @@ struct hg_world {
 
     struct cycle cycle;
 
+    unsigned debug;      /* of hg_debug() */
+    hg_object **resting; /* a ring, or NULL */
+    uint32_t resting_at;
+
     uint64_t ones[PAGE_SLOTS / 64];
     uint16_t counts_of_leaves[PAGE_SLOTS];
 };
@@ -276,8 +283,9 @@ static inline void **free_link(void *object)
 /* ---- life.c ---- */
 void object_died(hg_world *w, hg_object *object); /* count is 0: into the queue */
 void dispose_some(hg_world *w, uint64_t until_ns, size_t at_least);
-void dispose_budget(hg_world *w);                     /* as the policy allows */
-void object_free(hg_world *w, hg_object *object);     /* only the memory */
+void dispose_budget(hg_world *w);                 /* as the policy allows */
+void object_free(hg_world *w, hg_object *object); /* only the memory */
+void slot_give(hg_world *w, struct page *page, uint32_t slot);
 bool object_finalize(hg_world *w, hg_object *object); /* true: it is referred to */
 uint64_t world_now_ns(void);
 enum { DISPOSE_ALWAYS = 4 * TICK_DEAD }; /* at a tick: so the queue gets shorter */
@@ -311,6 +319,44 @@ void world_tick(hg_world *w);      /* countdown has run out; may call back */
 void world_tick_soon(hg_world *w); /* something waits to be disposed of */
 void world_last_collection(hg_world *w);
 void world_end(hg_world *w);
+
+/* ---- debug.c ---- */
+extern const hg_type root_type;
+void debug_born(hg_world *w, struct page *page, uint32_t slot, const char *site);
+/* The object is dead, `slot` is to rest: true, or may be used again: false. */
+bool debug_rests(hg_world *w, struct page *page, uint32_t slot);
+void debug_check(const struct page *page, uint32_t slot); /* of one that rests */
+_Noreturn void object_panic(hg_world *w, const hg_object *object,
+                            const char *message) HG_COLD;
+
+/* ---- ask.c ---- */
+/* Call each(w, page, object, arg) for the live ones. */
+typedef void on_live(hg_world *w, struct page *page, hg_object *object, void *arg);
+void each_live(hg_world *w, on_live *each, void *arg);
+/* Into `exact`: references from live objects.  HG_EBUSY, HG_ENOMEM. */
+hg_status exact_count(hg_world *w);
+
+/* Breadth first, through what refers to what: `exact` of all pages tells what was
+   reached, 0: not. */
+struct search {
+    hg_world *w;
+    hg_object **reached; /* in the order of their distance */
+    uint32_t *from;      /* of each, the index of who reached it; a start: itself */
+    size_t count, at;
+};
+/* Room for all objects. */
+hg_status search_open(struct search *search, hg_world *w);
+void search_close(struct search *search);
+void search_clear(struct search *search); /* nothing is reached */
+/* Where a search begins: any number, after search_start(). */
+void search_start(struct search *search);
+void search_add(struct search *search, hg_object *object, size_t from);
+/* After search_clear(): until `goal` is reached, or as far as there is a way.
+   `goal` may be a start: then it is to be reached again.  Returns where it is in
+   `reached`, or SIZE_MAX. */
+size_t search_run(struct search *search, const void *goal);
+/* The way to reached[end], from its start on. */
+void search_tell(struct search *search, size_t end, hg_on_object *call, void *arg);
 
 /* ---- weak.c ---- */
 void weak_clear(hg_world *w, hg_object *object); /* of one target; calls wait */

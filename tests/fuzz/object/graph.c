@@ -368,6 +368,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world = hg_world_new();
     hg_policy policy = {0, 100, 3, 0.25, 1, 0};
     hg_set_policy(world, &policy);
+    if (size > 0 && data[0] & 1 &&
+        hg_debug(world, HG_DEBUG_SITES | HG_DEBUG_DEAD) != HG_OK)
+        fail("hg_debug() fails", 0);
     for (; size >= 4; data += 4, size -= 4) {
         do_command(data);
         nothing_reachable_is_gone();
