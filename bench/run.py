@@ -117,7 +117,7 @@ def bench(python, args, programs, variants):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--command", default=HERE.parent / "build/heapglass", type=Path)
-    parser.add_argument("--python", default=",".join(interpreters.VERSIONS),
+    parser.add_argument("--python", default="3.11,3.13",
                         help="versions or paths, with commas (default: %(default)s)")
     parser.add_argument("--programs", help="only these, with commas")
     parser.add_argument("--variants", help="only these (stock is always there)")
