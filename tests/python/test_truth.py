@@ -135,6 +135,15 @@ class Programs(Case):
     def test_what_is_made_at_run_time(self):
         self.check("runtime.py")
 
+    def test_threads(self):
+        self.check("threads.py")
+
+    def test_coroutines(self):
+        self.check("coroutines.py")
+
+    def test_imports(self):
+        self.check("imports.py")
+
     def test_large_blocks(self):
         self.check("big.py")
 
@@ -227,6 +236,20 @@ class Rules(Case):
         self.assertGreaterEqual(found[1,][1], 1900)  # 2000 of a length are kept
         self.assertLess(found[3,][1], 1110)
         self.assertEqual(harness.report(self.dir / "d.hg")["watched"]["recycled"], False)
+
+    def test_what_modules_in_c_recycle_stays_with_those_who_had_it_first(self):
+        # asyncio keeps iterators of futures, of 40 bytes, in a list that nobody can reach.
+        # tracemalloc hears when one is used again, but not when it rests.
+        work = self.write("import asyncio\n"
+                          "async def wait():\n"
+                          "    await asyncio.gather(asyncio.sleep(0))\n"
+                          "async def main():\n"
+                          "    await wait()\n"
+                          "    await asyncio.gather(asyncio.sleep(0))\n"
+                          "asyncio.run(main())\n", "work.py")
+        theirs, ours = self.two_processes(work, 1)
+        self.assertEqual((theirs.pop((6,)), ours.pop((3,))), ((40, 1), (40, 1)))
+        self.assertEqual(ours, theirs)
 
     def test_a_frame_that_has_not_begun_is_its_callers(self):
         # Cells are made before the callee's first line: as tracemalloc has it, they are the
