@@ -3,13 +3,16 @@
  * preload.c - what `heapglass run` puts under a program.
  *
  * Every process under it loads this library, shells and compilers too: in a
- * program that is no Python it looks at two files and is gone.
+ * program that is no Python it looks at two files and is gone, and malloc is the C
+ * library's.  Without `heapglass run`, by LD_PRELOAD alone, it is malloc and no
+ * more.
  */
 #include "adapt/cpython/displaced.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/hooks.h"
 #include "adapt/cpython/observer.h"
 #include "adapt/cpython/python.h"
+#include "adapt/native/native.h"
 #include "heap/heap.h"
 #include "trace/book.h"
 #include "trace/session.h"
@@ -52,8 +55,8 @@ static void remove_from_list(char *list)
 static void hide_from_children(void)
 {
     static const char *const names[] = {"HEAPGLASS_LEDGER", "HEAPGLASS_SESSION",
-                                        "HEAPGLASS_MODE", "HEAPGLASS_RECYCLED",
-                                        "HEAPGLASS_CHILDREN"};
+                                        "HEAPGLASS_MODE",   "HEAPGLASS_RECYCLED",
+                                        "HEAPGLASS_NATIVE", "HEAPGLASS_CHILDREN"};
     char *preload = getenv("LD_PRELOAD");
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -67,14 +70,14 @@ static void hide_from_children(void)
 
 static void before_fork(void)
 {
-    heap_before_fork();
     book_before_fork();
+    heap_before_fork();
 }
 
 static void after_fork_parent(void)
 {
-    book_after_fork();
     heap_after_fork_parent();
+    book_after_fork();
 }
 
 static void stopped(void)
@@ -82,6 +85,7 @@ static void stopped(void)
     frames_force_slow();
     observer_stopped();
     hooks_untrace();
+    native_untrace();
 }
 
 static void exited(int status, void *arg)
@@ -92,10 +96,13 @@ static void exited(int status, void *arg)
 
 __attribute__((constructor)) static void start(int count, char **arguments)
 {
+    native_begin();
+    pthread_atfork(before_fork, after_fork_parent, session_forked);
     if (!session_configure())
         return;
     if (!python_find()) {
         session_replaced();
+        native_leave();
         return;
     }
     session_adapter.collections = observer_collections;
@@ -103,14 +110,17 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     session_adapter.forked = frames_forked;
     if (session.config.mode != LEDGER_MODE_UNTRACED)
         heap_keep_tags();
-    if (session_start() != HG_OK)
+    if (session_start() != HG_OK) {
+        native_leave();
         return;
+    }
     session_note_python(python.get_version());
     heap_on_slow_path = timeline_tick;
-    pthread_atfork(before_fork, after_fork_parent, session_forked);
     on_exit(exited, NULL);
-    displaced_expect(count, arguments);
+    bool displaced = displaced_expect(count, arguments);
     hooks_install();
+    if (!displaced)
+        hooks_trace_native();
     if (!session.config.children)
         hide_from_children();
 }

@@ -53,10 +53,16 @@ static struct amount peak_share(const struct ledger_header *header,
     return less_amount(own.allocated, own.freed);
 }
 
+/* Updates under way, by domain and summed. */
+struct under_way {
+    struct flow domain[LEDGER_DOMAINS];
+    struct flow sum;
+};
+
 /* Add the updates under way to flows[node], and return what they sum to. */
-static struct flow add_away(const struct ledger_copy *copy, struct flow *flows)
+static struct under_way add_away(const struct ledger_copy *copy, struct flow *flows)
 {
-    struct flow sum = {{0, 0}, {0, 0}};
+    struct under_way all = {0};
     for (uint32_t i = 0; i < copy->away_count; i++) {
         const struct ledger_away *away = &copy->away[i];
         if (away->node == LEDGER_NO_NODE)
@@ -64,9 +70,10 @@ static struct flow add_away(const struct ledger_copy *copy, struct flow *flows)
         struct flow part = {{away->allocated_bytes, away->allocated_blocks},
                             {away->freed_bytes, away->freed_blocks}};
         add_flow(&flows[away->node], &part);
-        add_flow(&sum, &part);
+        add_flow(&all.domain[away->domain], &part);
+        add_flow(&all.sum, &part);
     }
-    return sum;
+    return all;
 }
 
 /* The header does not know of the updates under way: they can make a new peak. */
@@ -77,17 +84,15 @@ static bool is_new_peak(const struct ledger_header *header, const struct flow *a
     return live >= header->peak_bytes;
 }
 
-/* Updates under way are all of RAW. */
 static void work_out_domains(const struct ledger_header *header,
-                             const struct flow *away, bool now_is_peak,
+                             const struct under_way *away, bool now_is_peak,
                              struct accounts *accounts)
 {
     for (int i = 0; i < LEDGER_DOMAINS; i++) {
         if (i == LEDGER_OBJ)
             continue;
         struct flow flow = flow_of(&header->domain[i]);
-        if (i == LEDGER_RAW)
-            add_flow(&flow, away);
+        add_flow(&flow, &away->domain[i]);
         struct amount live = less_amount(flow.allocated, flow.freed);
         struct measure *domain = &accounts->domain[i];
         domain->at[MOMENT_LIVE] = live;
@@ -141,8 +146,8 @@ static hg_status work_out_nodes(const struct ledger_copy *copy,
 
     for (uint32_t id = 1; id < copy->node_count; id++)
         flows[id] = flow_of(&copy->nodes[id].counters);
-    struct flow away = add_away(copy, flows);
-    bool now_is_peak = is_new_peak(header, &away);
+    struct under_way away = add_away(copy, flows);
+    bool now_is_peak = is_new_peak(header, &away.sum);
 
     for (uint32_t id = 1; id < copy->node_count; id++) {
         struct measure *node = &accounts->nodes[id];

@@ -24,6 +24,11 @@ struct lock {
     enum lock_rank rank;
 };
 
+/* This thread holds all locks, for it is in fork(): what it takes or releases until
+   it says otherwise, in handlers of others, it has already. */
+extern __thread bool lock_holds_all
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
 void lock_take(struct lock *lock);
 bool lock_try(
     struct lock *lock); /* for its failure to matter to nobody: any rank */

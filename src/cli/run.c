@@ -34,6 +34,8 @@ static const char help[] =
     "  --untraced     memory over time alone: fastest\n"
     "  --no-recycled  leave out objects that Python recycles itself: faster, less "
     "exact\n"
+    "  --no-native    leave malloc alone: what extension modules take from it has\n"
+    "                 no owner then\n"
     "  --no-children  this process alone\n"
     "  --help         this text\n"
     "\n"
@@ -45,17 +47,19 @@ struct options {
     const char *ledger;
     const char *mode;
     bool recycled;
+    bool native;
     bool children;
     char **program;
 };
 
-enum { OPT_LINES = 256, OPT_UNTRACED, OPT_NO_RECYCLED, OPT_ALONE };
+enum { OPT_LINES = 256, OPT_UNTRACED, OPT_NO_RECYCLED, OPT_NO_NATIVE, OPT_ALONE };
 
 static const struct option longs[] = {
     {"output", required_argument, NULL, 'o'},
     {"lines", no_argument, NULL, OPT_LINES},
     {"untraced", no_argument, NULL, OPT_UNTRACED},
     {"no-recycled", no_argument, NULL, OPT_NO_RECYCLED},
+    {"no-native", no_argument, NULL, OPT_NO_NATIVE},
     {"no-children", no_argument, NULL, OPT_ALONE},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -79,6 +83,9 @@ static int parse(int argc, char **argv, struct options *options)
             break;
         case OPT_NO_RECYCLED:
             options->recycled = false;
+            break;
+        case OPT_NO_NATIVE:
+            options->native = false;
             break;
         case OPT_ALONE:
             options->children = false;
@@ -116,6 +123,7 @@ static bool set_environment(const struct options *options, const char *ledger,
         {"HEAPGLASS_SESSION", session},
         {"HEAPGLASS_MODE", options->mode},
         {"HEAPGLASS_RECYCLED", options->recycled ? "1" : "0"},
+        {"HEAPGLASS_NATIVE", options->native ? "1" : "0"},
         {"HEAPGLASS_CHILDREN", options->children ? "1" : "0"},
     };
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
@@ -168,7 +176,8 @@ static int become_watched(const struct options *options, struct program *program
 
 int command_run(int argc, char **argv)
 {
-    struct options options = {.mode = "stacks", .recycled = true, .children = true};
+    struct options options = {
+        .mode = "stacks", .recycled = true, .native = true, .children = true};
     struct program program;
 
     int status = parse(argc, argv, &options);

@@ -185,15 +185,20 @@ void heap_before_fork(void)
     /* For its lock, which nobody takes once this has succeeded. */
     heap_start();
     locks_take();
+    /* Handlers of others, if they were registered before ours, run after them, and
+       may allocate. */
+    lock_holds_all = true;
 }
 
 void heap_after_fork_parent(void)
 {
+    lock_holds_all = false;
     locks_release();
 }
 
 void heap_after_fork_child(void)
 {
+    lock_holds_all = false;
     locks_release();
     mend(false);
 }

@@ -231,6 +231,7 @@ struct heap_census {
 
     size_t arenas; /* mapped */
     size_t pools_used, pools_full, large, huge;
+    size_t huge_bytes; /* of `live` */
 };
 void heap_census(struct heap_census *out); /* walks pools, not blocks */
 size_t heap_held_bytes(void); /* census.mapped, at the cost of a load */

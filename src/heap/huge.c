@@ -508,7 +508,8 @@ void huge_census(struct heap_census *census) /* with huge_lock */
 {
     for (size_t i = 0; i < table_size; i++)
         if (table[i] != NULL)
-            census->live += table[i]->bytes;
+            census->huge_bytes += table[i]->bytes;
+    census->live += census->huge_bytes;
     census->huge = records;
     census->free_pools += kept_bytes;
     census->headers += table_size * sizeof *table + chunk_bytes;

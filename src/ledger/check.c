@@ -142,8 +142,9 @@ hg_status ledger_check_records(const struct ledger_copy *copy,
         if ((status = check_node(copy, id, fault)) != HG_OK)
             return status;
     for (uint32_t i = 0; i < copy->away_count; i++)
-        if (copy->away[i].node != 0 && copy->away[i].node >= copy->node_count)
-            return ledger_fail(fault,
-                               "is damaged: pending updates of a node it lacks");
+        if (copy->away[i].node != 0 && (copy->away[i].node >= copy->node_count ||
+                                        copy->away[i].domain >= LEDGER_DOMAINS))
+            return ledger_fail(
+                fault, "is damaged: pending updates of a node or domain it lacks");
     return HG_OK;
 }

@@ -155,7 +155,7 @@ struct ledger_sample {
  */
 struct ledger_away {
     uint32_t node;
-    uint32_t reserved;
+    uint32_t domain; /* enum ledger_domain */
     uint64_t allocated_bytes;
     uint64_t allocated_blocks;
     uint64_t freed_bytes;

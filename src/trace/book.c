@@ -3,6 +3,7 @@
  * lock. */
 #include "trace/book.h"
 
+#include "base/lock.h"
 #include "trace/session.h"
 
 #include <stdatomic.h>
@@ -13,6 +14,8 @@ static atomic_flag away_lock = ATOMIC_FLAG_INIT; /* rank: innermost */
 
 static void lock_away(void)
 {
+    if (HG_UNLIKELY(lock_holds_all))
+        return;
     /* Held for a few instructions, and never across a call. */
     while (atomic_flag_test_and_set_explicit(&away_lock, memory_order_acquire))
         __builtin_ia32_pause();
@@ -20,6 +23,8 @@ static void lock_away(void)
 
 static void unlock_away(void)
 {
+    if (HG_UNLIKELY(lock_holds_all))
+        return;
     atomic_flag_clear_explicit(&away_lock, memory_order_release);
 }
 
@@ -36,7 +41,7 @@ void book_restart_epochs(void)
     book.header->epoch = 1;
 }
 
-void book_away(uint32_t node, bool freed, size_t bytes)
+void book_away(uint32_t node, enum ledger_domain domain, bool freed, size_t bytes)
 {
     struct ledger *ledger = &session.ledger;
     struct ledger_away *table;
@@ -46,7 +51,8 @@ void book_away(uint32_t node, bool freed, size_t bytes)
     lock_away();
     table = ledger_at(ledger, LEDGER_AWAY);
     used = ledger_used(ledger, LEDGER_AWAY);
-    while (i < used && table[i].node != node && table[i].node != 0)
+    while (i < used && table[i].node != 0 &&
+           (table[i].node != node || table[i].domain != domain))
         i++;
     if (i == used) {
         if (!ledger_reserve(ledger, LEDGER_AWAY, used + 1)) {
@@ -56,9 +62,9 @@ void book_away(uint32_t node, bool freed, size_t bytes)
             __atomic_fetch_add(&ledger->header->lost.away_races, 1,
                                __ATOMIC_RELAXED);
             if (freed)
-                book_freed(node, LEDGER_RAW, bytes);
+                book_freed(node, domain, bytes);
             else
-                book_allocated(node, LEDGER_RAW, bytes);
+                book_allocated(node, domain, bytes);
             return;
         }
         table[i] = (struct ledger_away){0};
@@ -72,6 +78,7 @@ void book_away(uint32_t node, bool freed, size_t bytes)
         entry->allocated_blocks++;
     }
     entry->node = node;
+    entry->domain = domain;
     if (i == used)
         ledger_publish(ledger, LEDGER_AWAY, used + 1);
     unlock_away();
@@ -82,7 +89,7 @@ static void settle(const struct ledger_away *entry)
 {
     struct ledger_header *header = book.header;
     struct ledger_counters *of[2] = {&book.nodes[entry->node].counters,
-                                     &header->domain[LEDGER_RAW]};
+                                     &header->domain[entry->domain]};
 
     for (int i = 0; i < 2; i++) {
         counters_touch(of[i], header->epoch);
@@ -129,5 +136,5 @@ void book_before_fork(void)
 
 void book_after_fork(void)
 {
-    unlock_away();
+    atomic_flag_clear_explicit(&away_lock, memory_order_release);
 }

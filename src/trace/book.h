@@ -155,7 +155,7 @@ HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain,
  * that the holder takes over in time.  Takes a lock; never fails, counts what may
  * have been lost.
  */
-void book_away(uint32_t node, bool freed, size_t bytes);
+void book_away(uint32_t node, enum ledger_domain domain, bool freed, size_t bytes);
 
 /* Whether there is something to be taken over. */
 static inline bool book_has_away(void)
@@ -165,7 +165,7 @@ static inline bool book_has_away(void)
 
 /*
  * Take over what other threads did without the lock; the caller holds it.  To be
- * done before a block is freed that one of them may have allocated: RAW, that is.
+ * done before a block is freed that one of them may have allocated: RAW and MALLOC.
  */
 void book_take_over(void);
 

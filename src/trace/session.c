@@ -56,6 +56,7 @@ bool session_configure(void)
     const char *started = getenv("HEAPGLASS_SESSION");
     const char *mode = getenv("HEAPGLASS_MODE");
     const char *recycled = getenv("HEAPGLASS_RECYCLED");
+    const char *native = getenv("HEAPGLASS_NATIVE");
     const char *children = getenv("HEAPGLASS_CHILDREN");
 
     if (path == NULL || started == NULL || path[0] != '/' ||
@@ -69,6 +70,7 @@ bool session_configure(void)
     if (mode != NULL && strcmp(mode, "untraced") == 0)
         config->mode = LEDGER_MODE_UNTRACED;
     config->recycled = recycled == NULL || strcmp(recycled, "0") != 0;
+    config->native = native == NULL || strcmp(native, "0") != 0;
     config->children = children == NULL || strcmp(children, "0") != 0;
     return true;
 }

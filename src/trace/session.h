@@ -14,6 +14,7 @@ struct session_config {
     pid_t started;       /* that program */
     enum ledger_mode mode;
     bool recycled;
+    bool native; /* malloc, too */
     bool children;
 };
 

@@ -170,11 +170,11 @@ class Environment(case.Case):
 
     def test_what_was_asked_for_reaches_the_library(self):
         del self.environment["HEAPGLASS_DIR"]
-        out = self.does("run", "-o", "a.hg", "--lines", "--no-recycled", "--no-children",
-                        "sh", "-c", "echo $$; exec env")
+        out = self.does("run", "-o", "a.hg", "--lines", "--no-recycled", "--no-native",
+                        "--no-children", "sh", "-c", "echo $$; exec env")
         pid, *lines = out.splitlines()
         seen = dict(line.split("=", 1) for line in lines if line.startswith("HEAPGLASS_"))
         self.assertEqual(seen, {
             "HEAPGLASS_CHILDREN": "0", "HEAPGLASS_LEDGER": str(self.dir / "a.hg"),
-            "HEAPGLASS_MODE": "lines", "HEAPGLASS_RECYCLED": "0",
+            "HEAPGLASS_MODE": "lines", "HEAPGLASS_NATIVE": "0", "HEAPGLASS_RECYCLED": "0",
             "HEAPGLASS_SESSION": pid})

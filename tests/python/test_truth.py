@@ -16,6 +16,7 @@ from pathlib import Path
 import harness
 
 PROGRAMS = Path(__file__).with_name("truth")
+NO_MALLOC = "--no-native"  # tracemalloc knows nothing of it
 
 # Runs a program, with tracemalloc or without; prints [[line, ...], bytes, blocks] of its lines.
 DRIVER = """
@@ -72,13 +73,13 @@ class Case(harness.Case):
     def one_process(self, work, *options):
         """(what tracemalloc says, what we say) of one run."""
         ledger = self.dir / "one.hg"
-        theirs = self.as_tracemalloc_says(work, 1, harness.COMMAND, "run", *options,
+        theirs = self.as_tracemalloc_says(work, 1, harness.COMMAND, "run", NO_MALLOC, *options,
                                           "-o", ledger, harness.PYTHON)
         return theirs, self.as_we_say(work, ledger, "line")
 
     def two_processes(self, work, depth, *options):
         """The same of two runs, each under heapglass."""
-        run = harness.COMMAND, "run", *options, "-o"
+        run = harness.COMMAND, "run", NO_MALLOC, *options, "-o"
         theirs = self.as_tracemalloc_says(work, depth, *run, self.dir / "a.hg", harness.PYTHON)
         self.start(work, 0, *run, self.dir / "b.hg", harness.PYTHON)
         return theirs, self.as_we_say(work, self.dir / "b.hg", "line" if depth == 1 else "stack")
@@ -86,7 +87,7 @@ class Case(harness.Case):
     def stock(self, work, *options):
         """What tracemalloc says without us, what we say without it."""
         theirs = self.as_tracemalloc_says(work, 1, harness.PYTHON, "-X", "tracemalloc=1")
-        self.start(work, 0, harness.COMMAND, "run", *options, "-o", self.dir / "c.hg",
+        self.start(work, 0, harness.COMMAND, "run", NO_MALLOC, *options, "-o", self.dir / "c.hg",
                    harness.PYTHON)
         return theirs, self.as_we_say(work, self.dir / "c.hg", "line")
 

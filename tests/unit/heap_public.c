@@ -76,11 +76,11 @@ START_TEST(a_heap_never_holds_more_than_its_limit)
     hg_heap *heap = hg_heap_open(0);
     hg_heap_limit(heap, MIB);
     for (int k = 0; k < KINDS; k++) {
-        void *block[70000];
+        static void *block[140000];
         int n = 0;
-        while (n < 70000 && (block[n] = hg_heap_alloc(heap, kinds[k])) != NULL)
+        while (n < 140000 && (block[n] = hg_heap_alloc(heap, kinds[k])) != NULL)
             n++;
-        ck_assert_int_lt(n, 70000);
+        ck_assert_int_lt(n, 140000);
         ck_assert_uint_le(statistics(heap).held, MIB);
         ck_assert_uint_le(statistics(heap).held_peak, MIB);
         heap_check();

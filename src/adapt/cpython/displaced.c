@@ -12,6 +12,7 @@
 
 #include "adapt/cpython/hooks.h"
 #include "adapt/cpython/python.h"
+#include "adapt/native/native.h"
 #include "trace/session.h"
 #include "trace/timeline.h"
 
@@ -98,6 +99,11 @@ static int on_event(const char *event, void *arguments, void *data)
         wrap(PY_RAW); /* no thread has been started yet */
         wrap(PY_MEM);
         wrap(PY_OBJ);
+        /* Whatever asks malloc may now be the interpreter: frames and code objects
+           come and go there, unseen by the hooks. */
+        native_leave();
+    } else {
+        hooks_trace_native();
     }
     return 0;
 }
@@ -123,7 +129,7 @@ static bool has_dev_option(int count, char **arguments)
     return false;
 }
 
-void displaced_expect(int count, char **arguments)
+bool displaced_expect(int count, char **arguments)
 {
     int (*add_hook)(int (*)(const char *, void *, void *), void *);
     const char *chosen = getenv("PYTHONMALLOC");
@@ -136,14 +142,15 @@ void displaced_expect(int count, char **arguments)
     else if (dev != NULL && *dev != 0)
         snprintf(what, sizeof what, "PYTHONDEVMODE=%s", dev);
     else
-        return;
+        return false;
     *(void **)&add_hook = dlsym(RTLD_DEFAULT, "PySys_AddAuditHook");
     if (add_hook == NULL)
-        return;
+        return false;
     python.get_allocator(PY_RAW, &original);
     struct py_allocator noted = original;
     noted.malloc = noted_malloc;
     python.set_allocator(PY_RAW, &noted);
     add_hook(on_event, NULL);
     python.set_allocator(PY_RAW, &original);
+    return true;
 }

@@ -19,8 +19,9 @@
 #include "adapt/cpython/proof.h"
 #include "adapt/cpython/python.h"
 #include "adapt/cpython/recycle.h"
+#include "adapt/native/native.h"
 #include "heap/heap.h"
-#include "trace/book.h"
+#include "trace/block.h"
 #include "trace/session.h"
 #include "trace/threads.h"
 
@@ -78,43 +79,19 @@ static void look_for_interpreter(size_t bytes)
 /* ------------------------------------------------------------- blocks of any kind
  */
 
-/* Who asks, and whether the interpreter's lock makes it the writer of the nodes. */
-struct owner {
-    uint32_t node; /* LEDGER_NO_NODE: no accounts are kept */
-    bool away;     /* without the lock */
-};
-
 /* Write down a block of any kind that was just handed out. */
 static void record(struct owner owner, enum ledger_domain domain,
                    const struct place *place, size_t bytes)
 {
-    if (place->tag == NULL)
-        return;
-    size_t slack = place->usable - bytes;
-    if (place->bytes != NULL || place->bytes32 != NULL)
-        slack = 0;
-    if (place->bytes != NULL)
-        *place->bytes = bytes;
-    if (place->bytes32 != NULL)
-        *place->bytes32 = (uint32_t)bytes;
-    *place->tag = tag_of(owner.node, slack);
-    if (owner.node == LEDGER_NO_NODE)
+    block_note(place, owner.node, bytes);
+    if (place->tag == NULL || owner.node == LEDGER_NO_NODE)
         return;
     if (owner.away) {
-        book_away(owner.node, false, bytes);
+        book_away(owner.node, LEDGER_RAW, false, bytes);
     } else {
         book_watch_epochs();
         book_allocated(owner.node, domain, bytes);
     }
-}
-
-static size_t requested_bytes(const struct place *place)
-{
-    if (place->bytes != NULL)
-        return *place->bytes;
-    if (place->bytes32 != NULL)
-        return *place->bytes32;
-    return place->usable - (*place->tag & TAG_SLACK_MASK);
 }
 
 /* Strike out a block of any kind that is about to be freed, or resized. */
@@ -131,7 +108,7 @@ static void strike(bool away, enum ledger_domain domain, void *block,
     if (away) {
         if (*place->tag & TAG_WATCHED)
             frames_block_died_away();
-        book_away(node, true, bytes);
+        book_away(node, LEDGER_RAW, true, bytes);
         return;
     }
     if (*place->tag & TAG_WATCHED)
@@ -169,8 +146,7 @@ static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
         return;
     }
     if (place.tag != NULL)
-        strike(away, ledger_domains[domain], block, &place,
-               requested_bytes(&place));
+        strike(away, ledger_domains[domain], block, &place, block_bytes(&place));
     heap_free_in(heap_joined(ledger_domains[domain]), block);
 }
 
@@ -203,7 +179,7 @@ static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain,
         return adopt(py_domain, block, bytes, owner);
     /* Tags are true only while accounts are kept. */
     bool told = old.tag != NULL && book.nodes != NULL;
-    size_t old_bytes = told ? requested_bytes(&old) : old.usable;
+    size_t old_bytes = told ? block_bytes(&old) : old.usable;
     uint32_t old_tag = told ? *old.tag : 0;
     void *moved = block;
     if (!heap_resize_in_place(block, bytes, &place)) {
@@ -742,6 +718,25 @@ static void look_at_frames(void *state)
     sighted = choose_set();
     if (sighted != NULL && all_ours())
         install(sighted);
+}
+
+/* Who asks malloc, and whether he is without the lock: as in the domain RAW. */
+static struct owner native_owner(void)
+{
+    return sighted != NULL ? traced_owner(PY_RAW) : blind_owner(PY_RAW);
+}
+
+static bool native_is_away(void)
+{
+    const struct py_layout *l = python.layout;
+    return sighted != NULL ? !frames_lock_is_mine(l, current_state(l))
+                           : blind_owner(PY_RAW).away;
+}
+
+void hooks_trace_native(void)
+{
+    static const struct native_tracer tracer = {native_owner, native_is_away};
+    native_trace(&tracer);
 }
 
 bool hooks_sighted(void)

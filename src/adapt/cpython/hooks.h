@@ -14,6 +14,9 @@
  */
 void hooks_install(void);
 
+/* From now on malloc's blocks belong to lines of Python, too. */
+void hooks_trace_native(void);
+
 /* Whether frames are read; they are not before a glance has found them as expected.
  */
 bool hooks_sighted(void);

@@ -117,7 +117,8 @@ START_TEST(updates_under_way_are_counted)
     maker_allocated(&f.maker, f.a, 100);
     maker_allocated(&f.maker, f.b, 900);
     maker_freed(&f.maker, f.b, 900);
-    maker_away(&f.maker, (struct ledger_away){.node = f.a,
+    maker_away(&f.maker, (struct ledger_away){.domain = LEDGER_RAW,
+                                              .node = f.a,
                                               .allocated_bytes = 30,
                                               .allocated_blocks = 3,
                                               .freed_bytes = 10,
@@ -142,7 +143,8 @@ START_TEST(updates_under_way_can_make_a_new_peak)
     begin(&f);
     maker_allocated(&f.maker, f.a, 100);
     maker_freed(&f.maker, f.a, 100);
-    maker_away(&f.maker, (struct ledger_away){.node = f.b,
+    maker_away(&f.maker, (struct ledger_away){.domain = LEDGER_RAW,
+                                              .node = f.b,
                                               .allocated_bytes = 500,
                                               .allocated_blocks = 1});
     work_out(&f);
@@ -160,7 +162,8 @@ START_TEST(a_block_may_be_freed_where_it_was_not_allocated)
     begin(&f);
     f.maker.nodes[f.a].counters.freed_bytes = 50;
     f.maker.nodes[f.a].counters.freed_blocks = 1;
-    maker_away(&f.maker, (struct ledger_away){.node = f.a,
+    maker_away(&f.maker, (struct ledger_away){.domain = LEDGER_RAW,
+                                              .node = f.a,
                                               .allocated_bytes = 50,
                                               .allocated_blocks = 1});
     work_out(&f);

@@ -66,7 +66,8 @@ static void write_running_child(void)
     maker.header.state = LEDGER_RUNNING;
     maker.header.end_ns = 0;
     maker_inherited(&maker, MAIN_THREAD, 50, 2);
-    maker_away(&maker, (struct ledger_away){.node = MAIN_THREAD,
+    maker_away(&maker, (struct ledger_away){.domain = LEDGER_RAW,
+                                            .node = MAIN_THREAD,
                                             .allocated_bytes = 9,
                                             .allocated_blocks = 1});
     maker.header.lost.blocks_without_node = 1;

@@ -288,10 +288,10 @@ END_TEST
 START_TEST(what_was_done_away_is_taken_over)
 {
     begin(7);
-    book_away(node_of[2], false, 100);
-    book_away(node_of[2], false, 20);
-    book_away(node_of[2], true, 20);
-    book_away(node_of[3], false, 5);
+    book_away(node_of[2], LEDGER_RAW, false, 100);
+    book_away(node_of[2], LEDGER_RAW, false, 20);
+    book_away(node_of[2], LEDGER_RAW, true, 20);
+    book_away(node_of[3], LEDGER_RAW, false, 5);
     ck_assert_uint_eq(ledger_used(&session.ledger, LEDGER_AWAY), 2);
     ck_assert_uint_eq(ledger_live_bytes(session.ledger.header), 0);
 
@@ -330,7 +330,7 @@ static void do_away(uint32_t owner, bool freed, size_t bytes)
     struct amount *of = freed ? &away[i].freed : &away[i].allocated;
     of->bytes += bytes;
     of->blocks++;
-    book_away(node_of[owner], freed, bytes);
+    book_away(node_of[owner], LEDGER_RAW, freed, bytes);
 }
 
 static void step_away(void)
@@ -383,8 +383,8 @@ START_TEST(a_reader_adds_what_is_under_way)
     begin(9);
     allocate((struct block){0, LEDGER_RAW, 1000});
     free_any();
-    book_away(node_of[1], false, 300);
-    book_away(node_of[1], true, 100);
+    book_away(node_of[1], LEDGER_RAW, false, 300);
+    book_away(node_of[1], LEDGER_RAW, true, 100);
 
     struct ledger_copy *copy = read_ledger("a.hg");
     ck_assert_int_eq(accounts_work_out(copy, &accounts), HG_OK);
@@ -409,12 +409,12 @@ START_TEST(a_full_table_loses_nothing_and_says_so)
         ck_assert_uint_eq(tree_child(&session.tree, LEDGER_NOT_RECORDED, 1, i),
                           first + i);
     for (uint32_t i = 0; i < room; i++)
-        book_away(first + i, false, 10);
+        book_away(first + i, LEDGER_RAW, false, 10);
     ck_assert_uint_eq(session.ledger.header->lost.away_races, 0);
 
-    book_away(first + (uint32_t)room, false, 10);
-    book_away(first + (uint32_t)room, true, 10);
-    book_away(first, false, 10); /* has its entry */
+    book_away(first + (uint32_t)room, LEDGER_RAW, false, 10);
+    book_away(first + (uint32_t)room, LEDGER_RAW, true, 10);
+    book_away(first, LEDGER_RAW, false, 10); /* has its entry */
 
     ck_assert_uint_eq(session.ledger.header->lost.away_races, 2);
     ck_assert_uint_eq(book.nodes[first + room].counters.freed_bytes, 10);
@@ -430,9 +430,9 @@ static void *work_away(void *arg)
 {
     uint32_t node = *(uint32_t *)arg;
     for (int i = 0; i < ROUNDS; i++) {
-        book_away(node, false, 10);
-        book_away(node_of[0], false, 3);
-        book_away(node, true, 9);
+        book_away(node, LEDGER_RAW, false, 10);
+        book_away(node_of[0], LEDGER_RAW, false, 3);
+        book_away(node, LEDGER_RAW, true, 9);
     }
     return NULL;
 }

@@ -233,7 +233,7 @@ START_TEST(a_session_finalizes_and_exits)
     begin();
     uint32_t node = tree_child(&session.tree, threads_node(), 0, 5);
     take(node, 100);
-    book_away(node, false, 11);
+    book_away(node, LEDGER_RAW, false, 11);
     off_t whole = size_of("a.hg");
 
     session_finalize();

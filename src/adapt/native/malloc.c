@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * malloc.c - malloc and its relatives, for a whole program.
+ *
+ * The dynamic linker finds these names here before those of the C library, and
+ * begins to call them before any constructor has run, libraries' constructors
+ * before ours.  So the first call decides, by the environment, whether blocks need
+ * tags; who they belong to can be said once our constructor has found out what the
+ * program is. If it is none of our business, malloc is the C library's from then
+ * on, and what was handed out until then is recognised by its address.
+ *
+ * operator new and delete are not here: those of the C++ library call malloc and
+ * free, and who brings his own shall have it.
+ *
+ * Nothing here calls stdio, and what it calls must not need malloc; a call from
+ * within our own accounts gets a block that belongs to nobody.
+ */
+#include "adapt/native/native.h"
+
+#include "heap/heap.h"
+#include "trace/block.h"
+#include "trace/session.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define THREAD static __thread __attribute__((tls_model("initial-exec")))
+
+/* Set before threads start, but by the first call, and by the end of the accounts:
+   relaxed, for every mode understands the blocks of every other. */
+static _Atomic int mode;
+static const struct native_tracer *tracer; /* set before the mode is TRACED */
+THREAD bool inside;                        /* our accounts, on this thread */
+
+/* The C library's own, by the names under which it always exports them. */
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t bytes);
+void *__libc_realloc(void *block, size_t bytes);
+void *__libc_memalign(size_t align, size_t bytes);
+void __libc_free(void *block);
+
+static inline enum native_mode get_mode(void)
+{
+    return (enum native_mode)atomic_load_explicit(&mode, memory_order_relaxed);
+}
+
+static void set_mode(enum native_mode now)
+{
+    atomic_store_explicit(&mode, now, memory_order_relaxed);
+}
+
+void native_begin(void)
+{
+    if (get_mode() != NATIVE_UNDECIDED)
+        return;
+    /* Before the C library has an environment, tags do no harm. */
+    enum native_mode first = NATIVE_EARLY;
+    if (environ != NULL && !session_configure())
+        first = NATIVE_PLAIN;
+    else if (environ != NULL && (!session.config.native ||
+                                 session.config.mode == LEDGER_MODE_UNTRACED))
+        first = NATIVE_OFF;
+    if (first == NATIVE_EARLY)
+        heap_keep_tags();
+    set_mode(first);
+}
+
+void native_trace(const struct native_tracer *with)
+{
+    if (get_mode() != NATIVE_EARLY)
+        return;
+    tracer = with;
+    set_mode(NATIVE_TRACED);
+}
+
+void native_untrace(void)
+{
+    if (get_mode() == NATIVE_TRACED)
+        set_mode(NATIVE_PLAIN);
+}
+
+void native_leave(void)
+{
+    if (get_mode() != NATIVE_UNDECIDED)
+        set_mode(NATIVE_OFF);
+}
+
+/* ------------------------------------------------------------------------ accounts
+ */
+
+static struct owner owner_now(void)
+{
+    struct owner nobody = {.node = LEDGER_NO_NODE};
+
+    if (get_mode() != NATIVE_TRACED || inside)
+        return nobody;
+    inside = true;
+    struct owner owner = tracer->owner();
+    inside = false;
+    return owner;
+}
+
+static void record(struct owner owner, const struct place *place, size_t bytes)
+{
+    block_note(place, owner.node, bytes);
+    if (place->tag == NULL || owner.node == LEDGER_NO_NODE)
+        return;
+    if (owner.away) {
+        book_away(owner.node, LEDGER_MALLOC, false, bytes);
+    } else {
+        book_watch_epochs();
+        book_allocated(owner.node, LEDGER_MALLOC, bytes);
+    }
+}
+
+/* A block with this tag is about to be freed. */
+static void strike(uint32_t tag, size_t bytes)
+{
+    if (get_mode() != NATIVE_TRACED || inside)
+        return;
+    bool away = tracer->is_away();
+    if (!away && book.nodes == NULL)
+        session_awake();
+    if (book.nodes == NULL || tag_node(tag) == LEDGER_NO_NODE)
+        return;
+    if (away) {
+        book_away(tag_node(tag), LEDGER_MALLOC, true, bytes);
+        return;
+    }
+    if (book_has_away())
+        book_take_over();
+    book_freed(tag_node(tag), LEDGER_MALLOC, bytes);
+}
+
+/* -------------------------------------------------------------------------- blocks
+ */
+
+static void *refused(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
+{
+    native_begin();
+    if (get_mode() == NATIVE_OFF) {
+        if (align > 1)
+            return __libc_memalign(align, bytes);
+        return zero ? __libc_calloc(1, bytes) : __libc_malloc(bytes);
+    }
+    struct owner owner = owner_now();
+    struct place place;
+    bytes += bytes == 0;
+    void *block = heap_alloc_in(heap_mine, align, bytes, zero, &place);
+    if (block == NULL)
+        return refused();
+    record(owner, &place, bytes);
+    return block;
+}
+
+static HG_NOINLINE void free_other(void *block)
+{
+    struct place place;
+
+    if (block == NULL)
+        return;
+    if (heap_find(block, &place)) {
+        if (place.tag != NULL)
+            strike(*place.tag, block_bytes(&place));
+        heap_free_slow(block);
+    } else if (get_mode() == NATIVE_OFF) {
+        __libc_free(block);
+    } else {
+        HG_VERIFY(false, "free() of what malloc() did not return", block);
+    }
+}
+
+EXPORT void *malloc(size_t bytes)
+{
+    if (HG_LIKELY(get_mode() == NATIVE_PLAIN && heap_is_small(bytes))) {
+        struct pool *pool;
+        void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
+        if (HG_LIKELY(block != NULL))
+            return block;
+    }
+    return allocate(1, bytes, false);
+}
+
+EXPORT void free(void *block)
+{
+    size_t offset;
+    struct pool *pool = heap_fast_pool(block, &offset);
+
+    if (HG_LIKELY(pool != NULL && get_mode() == NATIVE_PLAIN))
+        heap_free_fast(pool, block);
+    else
+        free_other(block);
+}
+
+EXPORT void *calloc(size_t count, size_t bytes)
+{
+    size_t product;
+
+    if (__builtin_mul_overflow(count, bytes, &product))
+        return refused();
+    if (HG_LIKELY(get_mode() == NATIVE_PLAIN && heap_is_small(product))) {
+        struct pool *pool;
+        void *block = heap_alloc_fast(heap_small_class(product), &pool);
+        if (HG_LIKELY(block != NULL))
+            return memset(block, 0, product);
+    }
+    return allocate(1, product, true);
+}
+
+/* From our heap to the C library's, which serves malloc now. */
+static void *emigrate(void *block, size_t old_bytes, size_t bytes)
+{
+    void *moved = __libc_malloc(bytes);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    heap_free_slow(block);
+    return moved;
+}
+
+static void *resize(void *block, size_t bytes)
+{
+    struct place old;
+    struct place new;
+
+    if (!heap_find(block, &old)) {
+        HG_VERIFY(get_mode() == NATIVE_OFF,
+                  "realloc() of what malloc() did not return", block);
+        return __libc_realloc(block, bytes);
+    }
+    size_t old_bytes = old.tag != NULL ? block_bytes(&old) : old.usable;
+    uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
+    if (get_mode() == NATIVE_OFF)
+        return emigrate(block, old_bytes, bytes);
+    struct owner owner = owner_now();
+    void *moved = block;
+    if (!heap_resize_in_place(block, bytes, &new)) {
+        moved = heap_remap_huge(block, bytes, &new);
+        if (moved == NULL) {
+            moved = heap_alloc_slow(bytes, &new);
+            if (moved == NULL)
+                return refused();
+            memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+            heap_free_slow(block);
+        }
+    }
+    /* Freed where it was, and asked for where it is now. */
+    if (old.tag != NULL)
+        strike(old_tag, old_bytes);
+    record(owner, &new, bytes);
+    return moved;
+}
+
+EXPORT void *realloc(void *block, size_t bytes)
+{
+    if (block == NULL)
+        return malloc(bytes);
+    if (bytes == 0) { /* as the GNU C library has it */
+        free(block);
+        return NULL;
+    }
+    return resize(block, bytes);
+}
+
+EXPORT void *reallocarray(void *block, size_t count, size_t bytes)
+{
+    size_t product;
+
+    if (__builtin_mul_overflow(count, bytes, &product))
+        return refused();
+    return realloc(block, product);
+}
+
+/* A power of two that is no less; 0: there is none. */
+static size_t power_of_two(size_t align)
+{
+    if (align <= 1)
+        return 1;
+    if (align > (size_t)1 << 62)
+        return 0;
+    return (size_t)1 << (64 - __builtin_clzl(align - 1));
+}
+
+EXPORT void *memalign(size_t align, size_t bytes)
+{
+    size_t power = power_of_two(align);
+    if (power == 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return allocate(power, bytes, false);
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t bytes)
+{
+    return memalign(align, bytes);
+}
+
+EXPORT int posix_memalign(void **out, size_t align, size_t bytes)
+{
+    if (align % sizeof(void *) != 0 || align == 0 || (align & (align - 1)) != 0)
+        return EINVAL;
+    int saved = errno;
+    void *block = allocate(align, bytes, false);
+    errno = saved;
+    if (block == NULL)
+        return ENOMEM;
+    *out = block;
+    return 0;
+}
+
+EXPORT void *valloc(size_t bytes)
+{
+    return allocate((size_t)sysconf(_SC_PAGESIZE), bytes, false);
+}
+
+EXPORT void *pvalloc(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t whole;
+
+    if (__builtin_add_overflow(bytes, page - 1, &whole))
+        return refused();
+    return allocate(page, whole & ~(page - 1), false);
+}
+
+/* --------------------------------------------------------------------------- facts
+ */
+
+/* The C library's function of this name. */
+static void *next(const char *name)
+{
+    return dlsym(RTLD_NEXT, name);
+}
+
+EXPORT size_t malloc_usable_size(void *block)
+{
+    struct place place;
+    size_t (*libc_size)(void *);
+
+    if (block == NULL)
+        return 0;
+    if (heap_find(block, &place))
+        return place.usable;
+    HG_VERIFY(get_mode() == NATIVE_OFF,
+              "malloc_usable_size() of what malloc() did not return", block);
+    *(void **)&libc_size = next("malloc_usable_size");
+    return libc_size != NULL ? libc_size(block) : 0;
+}
+
+EXPORT int malloc_trim(size_t keep)
+{
+    int (*libc_trim)(size_t);
+
+    if (get_mode() != NATIVE_OFF)
+        return heap_trim() != 0;
+    *(void **)&libc_trim = next("malloc_trim");
+    return libc_trim != NULL ? libc_trim(keep) : 0;
+}
+
+/* In the C library's words: arenas, blocks with a mapping of their own, and of the
+   former what is in use and what is free. */
+EXPORT struct mallinfo2 mallinfo2(void)
+{
+    struct mallinfo2 (*libc_info)(void);
+    struct mallinfo2 info = {0};
+    struct heap_census c;
+
+    if (get_mode() == NATIVE_OFF) {
+        *(void **)&libc_info = next("mallinfo2");
+        return libc_info != NULL ? libc_info() : info;
+    }
+    heap_census(&c);
+    info.arena = c.mapped - c.huge_bytes;
+    info.hblks = c.huge;
+    info.hblkhd = c.huge_bytes;
+    info.uordblks = c.live - c.huge_bytes + c.headers + c.tails;
+    info.fordblks = c.free_blocks + c.untouched + c.free_pools;
+    info.keepcost = c.free_pools;
+    return info;
+}
+
+static int narrow(size_t wide)
+{
+    return (int)wide; /* as wrong as the C library's above 2 GiB: see its manual */
+}
+
+EXPORT struct mallinfo mallinfo(void)
+{
+    struct mallinfo2 wide = mallinfo2();
+    return (struct mallinfo){
+        .arena = narrow(wide.arena),
+        .hblks = narrow(wide.hblks),
+        .hblkhd = narrow(wide.hblkhd),
+        .uordblks = narrow(wide.uordblks),
+        .fordblks = narrow(wide.fordblks),
+        .keepcost = narrow(wide.keepcost),
+    };
+}

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""What C code takes from malloc belongs to the line of Python that called it."""
+import os
+import unittest
+
+import harness
+
+# The C library's own functions, from a line of Python; PyDLL keeps the interpreter's lock.
+LIBC = """
+import ctypes
+libc = ctypes.PyDLL(None)
+for name in "malloc", "calloc", "realloc", "aligned_alloc", "strdup":
+    getattr(libc, name).restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.calloc.argtypes = libc.aligned_alloc.argtypes = [ctypes.c_size_t] * 2
+libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+"""
+
+
+class Case(harness.Case):
+    def rows(self, run, *options, by="line"):
+        return harness.report(run.ledger, "--live", "--by", by, *options)["rows"]
+
+    def domains(self, run):
+        return {row["domain"]: row for row in self.rows(run, by="domain")}
+
+
+class Malloc(Case):
+    def test_blocks_belong_to_the_line_that_asked(self):
+        run = self.watch(LIBC + "def f(n):\n"
+                         "    return libc.malloc(n)\n"
+                         "kept = [f(100003) for i in range(10)]\n"
+                         "more = [libc.calloc(1000, 77) for i in range(10)]\n"
+                         "big = libc.malloc(50000000)\n"
+                         "gone = libc.malloc(30000000)\n"
+                         "libc.free(gone)\n")
+        first = LIBC.count("\n") + 1
+        for line, size, blocks in (first + 1, 1000030, 10), (first + 3, 770000, 10), \
+                (first + 4, 50000000, 1):
+            row = run.line(line, "--live")
+            # Python's own objects on the line are small.
+            self.assertGreaterEqual(row["live_bytes"], size)
+            self.assertLess(row["live_bytes"], size + 2000)
+            self.assertGreaterEqual(row["live_blocks"], blocks)
+        self.assertLess(run.line(first + 5, "--live")["live_bytes"], 1000)
+        self.assertGreaterEqual(run.line(first + 5, "--total")["total_bytes"], 30000000)
+
+    def test_whole_stacks_lead_to_them(self):
+        run = self.watch(LIBC + "def outer():\n"
+                         "    return inner()\n"
+                         "def inner():\n"
+                         "    return libc.malloc(7777777)\n"
+                         "x = outer()\n")
+        row = max(self.rows(run, by="stack"), key=lambda row: row["live_bytes"])
+        self.assertGreaterEqual(row["live_bytes"], 7777777)
+        self.assertEqual([frame["function"] for frame in row["stack"]][-3:],
+                         ["<module>", "outer", "inner"])
+
+    def test_a_resized_block_belongs_to_who_resized_it(self):
+        run = self.watch(LIBC + "a = libc.malloc(1000)\n"
+                         "for n in range(2000, 3000001, 50000): a = libc.realloc(a, n)\n")
+        line = LIBC.count("\n") + 1
+        self.assertLess(run.line(line, "--live")["live_bytes"], 900)
+        row = run.line(line + 1, "--live")
+        self.assertGreaterEqual(row["live_bytes"], 2952000)
+        self.assertLess(row["live_bytes"], 2955000)
+
+    def test_threads_without_the_interpreters_lock_take_and_free(self):
+        run = self.watch(LIBC.replace("PyDLL", "CDLL") + """
+import threading
+def work():
+    for i in range(2000):
+        libc.free(libc.malloc(5000 + i))
+threads = [threading.Thread(target=work) for i in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+kept = [libc.malloc(1000) for i in range(500)]
+t = threading.Thread(target=lambda: [libc.free(p) for p in kept])
+t.start()
+t.join()
+""")
+        row = self.domains(run)["malloc"]
+        self.assertLess(row["live_bytes"], 100000)
+        self.assertGreater(row["total_blocks"], 8500)
+
+    def test_no_native_leaves_malloc_alone(self):
+        text = LIBC + "big = libc.malloc(50000000)\n"
+        run = self.watch(text, "--no-native")
+        self.assertNotIn("malloc", self.domains(run))
+        self.assertLess(run.line(LIBC.count("\n") + 1, "--live")["live_bytes"], 1000)
+
+    def test_the_interpreters_own_accounts_are_the_same(self):
+        text = LIBC + """
+import json, re
+doc = json.dumps([{"id": i, "x": i / 7} for i in range(2000)])
+parsed = json.loads(doc)
+libc.malloc.restype = None  # addresses differ in length
+for i in range(1000): libc.malloc(i)
+"""
+        seen = []
+        for options in [], ["--no-native"]:
+            run = self.watch(text, *options, env=dict(os.environ, PYTHONHASHSEED="0"))
+            domains = self.domains(run)
+            # Not what is live: malloc may be who notices first that the end begins.
+            seen.append({name: (domains[name]["total_bytes"], domains[name]["total_blocks"])
+                         for name in ("obj", "mem", "raw")})
+            # Nor the peak, which is that of the sum with malloc's.
+            doc = run.line(LIBC.count("\n") + 3)
+            seen[-1]["doc"] = doc["total_bytes"], doc["total_blocks"]
+        self.assertEqual(*seen)
+
+    def test_a_child_of_fork_has_what_it_inherited(self):
+        run = self.watch(LIBC + """
+import os
+big = libc.malloc(20000000)
+pid = os.fork()
+if pid == 0:
+    more = libc.malloc(3000000)
+    libc.free(big)
+    os._exit(0)
+os.waitpid(pid, 0)
+""", "--lines")
+        children = [path for path in self.dir.glob("program.hg.*")]
+        self.assertEqual(len(children), 1)
+        rows = harness.report(children[0], "--live", "--no-children")["rows"]
+        live = {row["line"]: row["live_bytes"] for row in rows if row["file"] == str(run.program)}
+        line = LIBC.count("\n") + 3
+        self.assertLess(live.get(line, 0), 1000)
+        self.assertGreaterEqual(live[line + 3], 3000000)
+
+
+def has(module):
+    return harness.call(harness.PYTHON, "-c", f"import {module}").returncode == 0
+
+
+class Extensions(Case):
+    """Libraries of Debian's, where the interpreter under test has them."""
+
+    def test_an_array_of_numpys(self):
+        if not has("numpy"):
+            raise unittest.SkipTest("this interpreter has no numpy")
+        run = self.watch("import numpy\n"
+                         "a = numpy.empty(5000000)\n"
+                         "b = a + 1\n"
+                         "del a\n")
+        self.assertGreaterEqual(run.line(3, "--live")["live_bytes"], 40000000)
+        self.assertLess(run.line(2, "--live")["live_bytes"], 10000)
+        self.assertGreaterEqual(run.line(2, "--peak")["peak_bytes"], 40000000)
+
+    def test_nine_tenths_of_the_growth_of_a_frame_are_on_its_lines(self):
+        if not has("pandas"):
+            raise unittest.SkipTest("this interpreter has no pandas")
+        run = self.watch("""
+import io, pandas
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+text = "a,b,c,d\\n" + "".join(f"{i},{i*1.5},name{i},{i%7}\\n" for i in range(600000))
+source = io.StringIO(text)
+del text
+before = resident()
+frame = pandas.read_csv(source)
+print(resident() - before)
+""")
+        growth = int(run.process.stdout)
+        row = run.line(10, "--live")
+        self.assertGreater(growth, 30000000)
+        self.assertGreaterEqual(row["live_bytes"], growth * 0.9)
