@@ -147,23 +147,3 @@ class Extensions(Case):
         self.assertGreaterEqual(run.line(3, "--live")["live_bytes"], 40000000)
         self.assertLess(run.line(2, "--live")["live_bytes"], 10000)
         self.assertGreaterEqual(run.line(2, "--peak")["peak_bytes"], 40000000)
-
-    def test_nine_tenths_of_the_growth_of_a_frame_are_on_its_lines(self):
-        if not has("pandas"):
-            raise unittest.SkipTest("this interpreter has no pandas")
-        run = self.watch("""
-import io, pandas
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
-text = "a,b,c,d\\n" + "".join(f"{i},{i*1.5},name{i},{i%7}\\n" for i in range(600000))
-source = io.StringIO(text)
-del text
-before = resident()
-frame = pandas.read_csv(source)
-print(resident() - before)
-""")
-        growth = int(run.process.stdout)
-        row = run.line(10, "--live")
-        self.assertGreater(growth, 30000000)
-        self.assertGreaterEqual(row["live_bytes"], growth * 0.9)

@@ -167,9 +167,14 @@ static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
 static HG_NOINLINE void free_other(void *block)
 {
     struct place place;
+    size_t offset;
 
     if (block == NULL)
         return;
+    if (get_mode() == NATIVE_PLAIN && heap_reopen(heap_mine, block)) {
+        heap_free_fast(heap_fast_pool(heap_mine, block, &offset), block);
+        return;
+    }
     if (heap_find(block, &place)) {
         if (place.tag != NULL)
             strike(*place.tag, block_bytes(&place));
@@ -181,13 +186,23 @@ static HG_NOINLINE void free_other(void *block)
     }
 }
 
+static HG_NOINLINE void *allocate_again(size_t bytes)
+{
+    struct pool *pool;
+    size_t class = heap_small_class(bytes);
+    void *block = NULL;
+
+    if (heap_refill(heap_mine, class))
+        block = heap_alloc_fast(heap_mine, class, &pool);
+    return block != NULL ? block : allocate(1, bytes, false);
+}
+
 EXPORT void *malloc(size_t bytes)
 {
     if (HG_LIKELY(get_mode() == NATIVE_PLAIN && heap_is_small(bytes))) {
         struct pool *pool;
-        void *block = heap_alloc_fast(heap_small_class(bytes), &pool);
-        if (HG_LIKELY(block != NULL))
-            return block;
+        void *block = heap_alloc_fast(heap_mine, heap_small_class(bytes), &pool);
+        return HG_LIKELY(block != NULL) ? block : allocate_again(bytes);
     }
     return allocate(1, bytes, false);
 }
@@ -195,7 +210,7 @@ EXPORT void *malloc(size_t bytes)
 EXPORT void free(void *block)
 {
     size_t offset;
-    struct pool *pool = heap_fast_pool(block, &offset);
+    struct pool *pool = heap_fast_pool(heap_mine, block, &offset);
 
     if (HG_LIKELY(pool != NULL && get_mode() == NATIVE_PLAIN))
         heap_free_fast(pool, block);
@@ -211,7 +226,7 @@ EXPORT void *calloc(size_t count, size_t bytes)
         return refused();
     if (HG_LIKELY(get_mode() == NATIVE_PLAIN && heap_is_small(product))) {
         struct pool *pool;
-        void *block = heap_alloc_fast(heap_small_class(product), &pool);
+        void *block = heap_alloc_fast(heap_mine, heap_small_class(product), &pool);
         if (HG_LIKELY(block != NULL))
             return memset(block, 0, product);
     }
