@@ -49,7 +49,7 @@ typedef struct hg_weak hg_weak;
 /* Every object begins with one; its fields are the library's to write. */
 typedef struct {
     uint32_t count;  /* references; 1 << 31 and above: immortal */
-    uint32_t length; /* items, of a type with HG_ITEMS; else 0 */
+    uint32_t length; /* items or bytes, of a type with HG_ITEMS or HG_BYTES */
     const hg_type *type;
 } hg_object;
 
@@ -63,6 +63,8 @@ enum {
     /* Takes part in no cycle: the collector never looks at its objects.  Types that
        own no reference need not say so. */
     HG_ACYCLIC = 2,
+    /* After `size` bytes come `length` bytes, which hold no reference. */
+    HG_BYTES = 4,
 };
 
 /*
@@ -176,7 +178,7 @@ HG_API void hg_world_free(hg_world *world);
 /*
  * A new object, all zeros after its head, with one reference, the caller's; NULL
  * when there is no memory.  May collect first, and so call back.  hg_new_items() is
- * for types with HG_ITEMS.  Constant time but for that.
+ * for types with HG_ITEMS or HG_BYTES.  Constant time but for that.
  *
  * `site` tells hg_site() and reports where it comes from, see hg_debug(): a text
  * that outlives the world, or NULL; an interpreter names a line of its program.

@@ -290,8 +290,6 @@ static void is_named(void *target, void *arg)
 static bool names_word(struct forgotten *f, const hg_object *object, size_t at)
 {
     const hg_type *type = object->type;
-    if (type->flags & HG_ITEMS && at >= type->size)
-        return true;
     for (const uint16_t *ref = type->refs; ref != NULL && *ref != 0; ref++) {
         if (*ref == at)
             return true;
@@ -321,9 +319,8 @@ static const hg_object *unexplained(hg_world *w, void *word)
 static void ask_words(hg_world *w, struct page *page, hg_object *object, void *arg)
 {
     struct forgotten *f = arg;
-    size_t bytes = object->type->size + object->length * sizeof(void *);
     (void)page;
-    for (size_t at = sizeof *object; at + sizeof(void *) <= bytes;
+    for (size_t at = sizeof *object; at + sizeof(void *) <= object->type->size;
          at += sizeof(void *)) {
         void *word = *(void **)((char *)object + at);
         f->target = unexplained(w, word);

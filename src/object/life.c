@@ -168,7 +168,8 @@ void *hg_new_at(hg_world *w, const hg_type *type, const char *site)
 {
     HG_VERIFY(type->size - sizeof(hg_object) <= UINT16_MAX - sizeof(hg_object),
               "a type of an impossible size", type);
-    HG_VERIFY(!(type->flags & HG_ITEMS), "hg_new() of a type with items", type);
+    HG_VERIFY(!(type->flags & (HG_ITEMS | HG_BYTES)),
+              "hg_new() of a type with items", type);
     return object_new(w, type, type->size, 0, site);
 }
 
@@ -177,9 +178,12 @@ void *hg_new_items_at(hg_world *w, const hg_type *type, uint32_t length,
 {
     HG_VERIFY(type->size - sizeof(hg_object) <= UINT16_MAX - sizeof(hg_object),
               "a type of an impossible size", type);
-    HG_VERIFY(type->flags & HG_ITEMS, "hg_new_items() of a type without", type);
-    HG_VERIFY(type->size % sizeof(void *) == 0, "items would not be aligned", type);
-    size_t bytes = type->size + (size_t)length * sizeof(void *);
+    size_t each = type->flags & HG_BYTES ? 1 : sizeof(void *);
+    unsigned kinds = type->flags & (HG_ITEMS | HG_BYTES);
+    HG_VERIFY(kinds == HG_ITEMS || kinds == HG_BYTES,
+              "hg_new_items() of a type without, or with both kinds", type);
+    HG_VERIFY(type->size % each == 0, "items would not be aligned", type);
+    size_t bytes = type->size + length * each;
     if (bytes > UINT32_MAX - OBJECT_ALIGN)
         return NULL;
     return object_new(w, type, bytes, length, site);
