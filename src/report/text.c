@@ -96,6 +96,18 @@ static void put_summary(const struct page *page, const struct report *report)
     }
 }
 
+/* What the system saw, beside what was asked for: pages that several processes
+ * share would count more than once, so of one process only. */
+static void put_resident(const struct page *page, const struct gathering *family)
+{
+    uint64_t bytes = family->processes[0].copy->header.rss_max_bytes;
+    char size[HUMAN_BYTES];
+    if (family->count == 1 && bytes > 0)
+        fprintf(page->out,
+                "%-8s %11s at most, with code and what C libraries hold\n",
+                "resident", human_size(size, bytes));
+}
+
 static void put_title(const struct page *page, const struct report *report)
 {
     page_style(page, STYLE_DIM);
@@ -183,6 +195,7 @@ void report_text(FILE *out, const struct report *report, bool colour)
     }
     put_moment(&page, report);
     put_summary(&page, report);
+    put_resident(&page, report->family);
     put_title(&page, report);
     rows.sources = source_cache_new();
     size_t shown = 0;

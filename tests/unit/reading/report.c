@@ -114,6 +114,21 @@ START_TEST(a_report_for_people)
 }
 END_TEST
 
+START_TEST(resident_memory_stands_beside_what_was_asked_for)
+{
+    struct ledger_maker maker;
+    make_shop(&maker);
+    maker.header.rss_max_bytes = 64 << 20;
+    maker_write(&maker, "shop.hg");
+    maker_drop(&maker);
+
+    char *text = report_of("shop.hg", BY_LINE, MOMENT_PEAK, false);
+    ck_assert_ptr_nonnull(strstr(text, "total        1.9 MiB in 1,502 blocks\n"
+                                       "resident    64.0 MiB at most, "));
+    free(text);
+}
+END_TEST
+
 START_TEST(the_moment_decides_what_is_shown)
 {
     write_shop("shop.hg");
@@ -407,6 +422,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         a_report_for_people,
+        resident_memory_stands_beside_what_was_asked_for,
         the_moment_decides_what_is_shown,
         a_stack_is_shown_from_the_outside_in,
         the_import_system_is_left_out_of_stacks_but_for_what_it_got_itself,
