@@ -175,10 +175,11 @@ static HG_NOINLINE void free_other(void *block)
         heap_free_fast(heap_fast_pool(heap_mine, block, &offset), block);
         return;
     }
-    if (heap_find(block, &place)) {
-        if (place.tag != NULL)
+    bool found = heap_find(block, &place);
+    if (found || heap_in_window(block, &offset)) {
+        if (found && place.tag != NULL)
             strike(*place.tag, block_bytes(&place));
-        heap_free_slow(block);
+        heap_free_slow(block); /* which says what is wrong with it */
     } else if (get_mode() == NATIVE_OFF) {
         __libc_free(block);
     } else {

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* misuse.c - frees what must not be freed, as its argument says. */
+#include <stdlib.h>
+#include <string.h>
+
+static void *volatile hidden;
+
+int main(int count, char **arguments)
+{
+    const char *word = count > 1 ? arguments[1] : "";
+    char local[64];
+    char *block = malloc(100);
+    hidden = malloc(100);
+    if (strcmp(word, "twice") == 0) {
+        hidden = malloc(200000);
+        free(hidden);
+    } else if (strcmp(word, "foreign") == 0) {
+        hidden = (void *)&hidden;
+    } else if (strcmp(word, "inside") == 0) {
+        hidden = (char *)malloc(3000) + 16;
+    } else if (strcmp(word, "stack") == 0) {
+        hidden = local;
+    }
+    free(hidden);
+    free(block);
+    return 0;
+}

@@ -1,0 +1,177 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Programs of all kinds on our malloc, by LD_PRELOAD alone; says in TAP how it went.
+
+    tests/native/programs.py LIBRARY COMMAND FOLDER-OF-TEST-PROGRAMS [NAME...]
+
+Those that Debian has come from its packages; what is not installed is skipped.
+"""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+LIBRARY, COMMAND, BUILT = (str(Path(word).resolve()) for word in sys.argv[1:4])
+os.environ["HG_COMMAND"], os.environ["HG_TEST_PYTHON"] = COMMAND, "/usr/bin/python3"
+sys.path[:0] = [str(HERE.parent / "python")]
+
+import harness  # noqa: E402
+from run import TapResult  # noqa: E402
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def needs(*commands):
+    missing = [c for c in commands if shutil.which(c, path=PATH) is None]
+    return unittest.skipIf(missing, f"not installed: {' '.join(missing)}")
+
+
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Case(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.plain = dict(os.environ, PATH=PATH, HOME=str(self.dir))
+        self.plain.pop("LD_PRELOAD", None)
+        self.ours = dict(self.plain, LD_PRELOAD=LIBRARY)
+
+    def run_ours(self, *words, **settings):
+        done = subprocess.run([str(w) for w in words], env=self.ours, cwd=self.dir, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300,
+                              **settings)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+        return done.stdout
+
+    def serve(self, port, *words):
+        """A server on our malloc, killed in the end."""
+        server = subprocess.Popen([str(w) for w in words], env=self.ours, cwd=self.dir,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                self.assertIsNone(server.poll(), "the server has ended")
+                time.sleep(0.05)
+        maps = Path(f"/proc/{server.pid}/maps").read_text()
+        self.assertIn("libheapglass-preload.so", maps)
+        return server
+
+
+class Own(Case):
+    """Programs written to use malloc in every way."""
+
+    def test_every_function(self):
+        self.assertEqual(self.run_ours(f"{BUILT}/interpose"), "all is so\n")
+
+    @unittest.skipUnless(os.path.exists(f"{BUILT}/news"), "there is no C++ compiler")
+    def test_new_and_delete(self):
+        self.assertEqual(self.run_ours(f"{BUILT}/news"), "all is so\n")
+
+    def test_what_is_freed_twice_is_stopped(self):
+        for word, says in ("twice", "freed twice"), ("foreign", "did not return"), \
+                ("inside", "not the start of a block"), ("stack", "did not return"):
+            done = subprocess.run([f"{BUILT}/misuse", word], env=self.ours, text=True,
+                                  stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, -6, word)
+            self.assertRegex(done.stderr, rf"\Aheapglass: [^\n]*{says}[^\n]*: 0x[0-9a-f]+\n\Z")
+
+    def test_under_the_command_malloc_is_left_to_a_program_that_is_no_python(self):
+        done = harness.heapglass("run", "-o", self.dir / "a.hg", "--", f"{BUILT}/interpose",
+                                 "no facts")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class Debians(Case):
+    @needs("gcc")
+    def test_gcc_compiles_a_large_file(self):
+        text = "#include <stdio.h>\n" + "".join(
+            f"struct s{i} {{ int a, b[{i % 9 + 1}]; }};\n"
+            f"int f{i}(struct s{i} *s) {{ int n = 0; for (int i = 0; i < {i % 9 + 1}; i++)"
+            f" n += s->b[i] * {i}; return n + s->a; }}\n" for i in range(3000))
+        self.write(text + "int main(void) { puts(\"made\"); }\n", "large.c")
+        subprocess.run(["gcc", "-O1", "-c", "large.c", "-o", "plain.o"], cwd=self.dir, check=True)
+        self.run_ours("gcc", "-O1", "-c", "large.c", "-o", "ours.o")
+        self.assertEqual((self.dir / "ours.o").read_bytes(), (self.dir / "plain.o").read_bytes())
+        self.run_ours("gcc", "ours.o", "-o", "made")
+        self.assertEqual(self.run_ours("./made"), "made\n")
+
+    @needs("git")
+    def test_git_keeps_a_history(self):
+        self.run_ours("git", "init", "-q", ".")
+        for i in range(12):
+            for j in range(20):
+                self.write(f"{i}\n" * (j * 50), f"file{j}")
+            self.run_ours("git", "add", "-A")
+            self.run_ours("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm",
+                          f"change {i}")
+        self.run_ours("git", "gc", "-q", "--aggressive", "--prune=now")
+        self.run_ours("git", "fsck", "--no-progress", "--strict")
+        self.assertEqual(self.run_ours("git", "rev-list", "--count", "HEAD"), "12\n")
+
+    @needs("redis-server", "redis-benchmark", "redis-cli")
+    def test_redis_serves_its_benchmark(self):
+        port = free_port()
+        server = self.serve(port, "redis-server", "--port", port, "--save", "", "--dir", self.dir)
+        out = self.run_ours("redis-benchmark", "-p", port, "-n", "20000", "-q", "-r", "10000",
+                            "-d", "100", "-t", "set,get,lpush,sadd,hset,zadd")
+        self.assertEqual(out.count("requests per second"), 6, out)
+        # It forks to write its memory down.
+        ask = ["redis-cli", "-p", str(port)]
+        self.assertIn("OK", self.run_ours(*ask, "SAVE"))
+        self.assertIn("Background saving started", self.run_ours(*ask, "BGSAVE"))
+        self.assertGreater(int(self.run_ours(*ask, "DBSIZE")), 1000)
+        self.assertIsNone(server.poll())
+
+    @needs("nginx", "wrk")
+    def test_nginx_answers_wrk(self):
+        port = free_port()
+        user = "user root;" if os.geteuid() == 0 else ""  # or it could not read our folder
+        (self.dir / "index.html").write_text("hello\n" * 500)
+        self.write(f"""
+daemon off; master_process on; {user} worker_processes 2; pid {self.dir}/pid; error_log /dev/null;
+events {{ worker_connections 256; }}
+http {{ access_log off; client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p;
+fastcgi_temp_path {self.dir}/f; uwsgi_temp_path {self.dir}/u; scgi_temp_path {self.dir}/s;
+gzip on; gzip_types text/html; gzip_min_length 10;
+server {{ listen 127.0.0.1:{port}; root {self.dir}; }} }}
+""", "nginx.conf")
+        server = self.serve(port, "nginx", "-p", self.dir, "-c", self.dir / "nginx.conf")
+        out = self.run_ours("wrk", "-t2", "-c20", "-d3s", "-H", "Accept-Encoding: gzip",
+                            f"http://127.0.0.1:{port}/index.html")
+        self.assertNotIn("Non-2xx", out)
+        self.assertNotIn("Socket errors", out)
+        self.assertIn("Requests/sec", out)
+        server.terminate()
+
+    @needs("groff")
+    def test_a_program_in_cpp(self):
+        page = HERE.parents[1] / "docs/heapglass.1"
+        words = ["groff", "-mdoc", "-Tascii", str(page)]
+        plain = subprocess.run(words, env=self.plain, stdout=subprocess.PIPE, text=True, check=True)
+        self.assertEqual(self.run_ours(*words), plain.stdout)
+
+
+def main():
+    loader = unittest.TestLoader()
+    if sys.argv[4:]:
+        loader.testNamePatterns = [f"*{name}*" for name in sys.argv[4:]]
+    suite = loader.loadTestsFromModule(sys.modules["__main__"])
+    print(f"1..{suite.countTestCases()}")
+    unittest.TextTestRunner(resultclass=TapResult, verbosity=0).run(suite)
+
+
+if __name__ == "__main__":
+    main()
