@@ -103,7 +103,7 @@ struct hg_type {
     /*
      * Gives back what is not an object (memory, descriptors), right before the
      * object's memory goes.  What it refers to may be gone already: do not touch
-     * it. Must not call the library.
+     * it. Must not call the library, but for hg_weak_free().
      */
     void (*dispose)(void *self);
 };
@@ -327,7 +327,7 @@ typedef struct {
     uint32_t middle; /* every so many young ones, or when twice `young` objects have
                         survived these, the middle generation too */
     double growth;   /* a full one when the tracked objects have grown by this share
-                        since the last one ended */
+                        and 10 times `young` since the last one ended */
     uint32_t step_us;    /* slices of a full one; 0: in one piece */
     uint32_t release_us; /* freeing in one release; 0: to the end */
 } hg_policy;

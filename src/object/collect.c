@@ -246,12 +246,17 @@ hg_status hg_step(hg_world *w, uint32_t us, int *done)
 
 /* ---- by itself ---- */
 
+/* A share of what there was, and a small world may grow by more. */
+static double growth_bound(const hg_world *w, size_t then)
+{
+    return (double)then * w->policy.growth + 10.0 * w->policy.young;
+}
+
 /* How long the next slice of the running cycle may be. */
 static uint64_t slice_us(const hg_world *w)
 {
     double grown = (double)w->live - (double)w->live_then;
-    double bound = (double)w->live_then * w->policy.growth + 10.0 * w->policy.young;
-    if (w->policy.step_us == 0 || grown > 2 * bound)
+    if (w->policy.step_us == 0 || grown > 2 * growth_bound(w, w->live_then))
         return UINT64_MAX;
     return w->policy.step_us;
 }
@@ -282,7 +287,7 @@ static void tick_collect(hg_world *w)
     younger_now(w, middle ? HG_MIDDLE : HG_YOUNG, LONG_YOUNG);
     w->calling = false;
     dispose_budget(w);
-    if (middle && (double)w->old_born > (double)w->tracked_then * policy->growth)
+    if (middle && (double)w->old_born > growth_bound(w, w->tracked_then))
         tick_cycle(w);
 }
 
