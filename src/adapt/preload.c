@@ -70,6 +70,7 @@ static void hide_from_children(void)
 
 static void before_fork(void)
 {
+    lock_take(&session_names);
     book_before_fork();
     heap_before_fork();
 }
@@ -78,6 +79,7 @@ static void after_fork_parent(void)
 {
     heap_after_fork_parent();
     book_after_fork();
+    lock_release(&session_names);
 }
 
 static void stopped(void)

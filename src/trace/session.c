@@ -27,6 +27,7 @@
 
 struct session session;
 struct session_adapter session_adapter;
+struct lock session_names = {.rank = LOCK_NAMES};
 
 static char scratch[16384]; /* used at the start of a session only, by one thread */
 
@@ -257,6 +258,7 @@ void session_forked(void)
 {
     heap_after_fork_child();
     book_after_fork();
+    lock_reset(&session_names);
     session.mended = getpid();
 }
 
@@ -267,6 +269,7 @@ static bool start_child(void)
     if (session.mended != getpid()) {
         heap_after_bare_fork();
         book_after_fork();
+        lock_reset(&session_names);
     }
     session_adapter.forked();
     hg_status status =

@@ -3,6 +3,7 @@
 #ifndef HG_TRACE_SESSION_H
 #define HG_TRACE_SESSION_H
 
+#include "base/lock.h"
 #include "ledger/tree.h"
 
 #include <stdbool.h>
@@ -28,6 +29,10 @@ struct session {
 };
 
 extern struct session session;
+
+/* Guards `tree`, and what an adapter remembers of the names of its nodes.  Who only
+   uses nodes that he knows does not need it. */
+extern struct lock session_names;
 
 /* What an adapter does for the session.  Set before session_start(). */
 struct session_adapter {

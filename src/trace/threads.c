@@ -55,6 +55,14 @@ static void thread_ended(void *value)
     release();
 }
 
+static uint32_t name_slot(uint32_t slot)
+{
+    lock_take(&session_names);
+    uint32_t node = tree_child(&session.tree, LEDGER_ROOT, 0, slot);
+    lock_release(&session_names);
+    return node;
+}
+
 /* Take the lowest free slot.  The caller holds the interpreter's lock. */
 static int take_slot(void)
 {
@@ -75,7 +83,7 @@ static int take_slot(void)
     all[slot].tid = (uint32_t)syscall(SYS_gettid);
     release();
     if (all[slot].node == LEDGER_NO_NODE)
-        all[slot].node = tree_child(&session.tree, LEDGER_ROOT, 0, (uint32_t)slot);
+        all[slot].node = name_slot((uint32_t)slot);
     if (slot == used)
         ledger_publish(ledger, LEDGER_THREADS, used + 1);
     return (int)slot;
@@ -90,8 +98,8 @@ hg_status threads_start(void)
     if (mine != LEDGER_MAIN_THREAD ||
         !ledger_reserve(ledger, LEDGER_THREADS, LEDGER_OUTSIDE + 1))
         return HG_EFULL;
-    slots()[LEDGER_OUTSIDE] = (struct ledger_thread){
-        .node = tree_child(&session.tree, LEDGER_ROOT, 0, LEDGER_OUTSIDE)};
+    slots()[LEDGER_OUTSIDE] =
+        (struct ledger_thread){.node = name_slot(LEDGER_OUTSIDE)};
     ledger_publish(ledger, LEDGER_THREADS, LEDGER_OUTSIDE + 1);
     return HG_OK;
 }

@@ -84,6 +84,29 @@ t.join()
         self.assertLess(row["live_bytes"], 100000)
         self.assertGreater(row["total_blocks"], 8500)
 
+    def test_who_lets_go_of_the_interpreters_lock_keeps_his_lines(self):
+        text = LIBC.replace("PyDLL", "CDLL") + """
+import threading
+def inner(n):
+    return libc.malloc(n)
+def outer(n):
+    return inner(n)
+outer(1111111)
+thread = threading.Thread(target=outer, args=(2222222,))
+thread.start()
+thread.join()
+"""
+        line = LIBC.count("\n") + 4
+        for options in [], ["--lines"]:
+            row = self.watch(text, *options).line(line, "--live")
+            self.assertGreaterEqual(row["live_bytes"], 3333333)
+        stacks = {tuple(f["function"] for f in row["stack"]): row["live_bytes"]
+                  for row in self.rows(self.watch(text), by="stack")}
+        self.assertGreaterEqual(stacks["<module>", "outer", "inner"], 1111111)
+        bootstrap = [key for key in stacks if key[-3:] == ("Thread.run", "outer", "inner")
+                     or key[-3:] == ("run", "outer", "inner")]
+        self.assertGreaterEqual(stacks[bootstrap[0]], 2222222)
+
     def test_no_native_leaves_malloc_alone(self):
         text = LIBC + "big = libc.malloc(50000000)\n"
         run = self.watch(text, "--no-native")
@@ -147,3 +170,24 @@ class Extensions(Case):
         self.assertGreaterEqual(run.line(3, "--live")["live_bytes"], 40000000)
         self.assertLess(run.line(2, "--live")["live_bytes"], 10000)
         self.assertGreaterEqual(run.line(2, "--peak")["peak_bytes"], 40000000)
+
+    def test_nine_tenths_of_the_growth_of_a_frame_are_on_its_lines(self):
+        if not has("pandas"):
+            raise unittest.SkipTest("this interpreter has no pandas")
+        run = self.watch("""
+import io, pandas
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+source = io.StringIO("a,b,c,d\\n" + "1234,5.25,77,name\\n" * 3000000)
+pandas.read_csv(io.StringIO("a,b\\n1,x\\n"))
+before = resident()
+frame = pandas.read_csv(source)
+print(resident() - before)
+""")
+        growth = int(run.process.stdout)
+        held = sum(row["live_bytes"] for row in self.rows(run, by="stack")
+                   if {"file": str(run.program), "line": 9, "function": "<module>"} in row["stack"])
+        self.assertGreater(growth, 80000000)
+        self.assertGreaterEqual(held, growth * 0.9)
+        self.assertLessEqual(held, 100000000)

@@ -29,10 +29,11 @@ static struct frame_stack *buckets[BUCKETS];
 static struct frame_stack *unused;
 
 /* The frames of a walk that are above the joint, innermost first. */
-static struct {
+struct walked {
     void **frames;
     uint32_t capacity;
-} walked;
+};
+static struct walked walked;
 
 /* ----------------------------------------------------------------- naming a node
  */
@@ -75,9 +76,9 @@ static struct {
     uint32_t line;
 } line_cache[LINE_CACHE_ENTRIES];
 
-/* The child of `parent` for a frame at an instruction, by decoding its line. */
-static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *frame,
-                          uintptr_t ip)
+/* With session_names. */
+static uint32_t name_node_locked(const struct py_layout *l, uint32_t parent,
+                                 void *frame, uintptr_t ip)
 {
     void *code = frame_code(l, frame);
 
@@ -94,6 +95,16 @@ static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *fram
     }
     return tree_child(&session.tree, parent, line_cache[slot].code,
                       line_cache[slot].line);
+}
+
+/* The child of `parent` for a frame at an instruction, by decoding its line. */
+static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *frame,
+                          uintptr_t ip)
+{
+    lock_take(&session_names);
+    uint32_t node = name_node_locked(l, parent, frame, ip);
+    lock_release(&session_names);
+    return node;
 }
 
 static HG_NOINLINE uint32_t node_missed(const struct py_layout *l, uint32_t parent,
@@ -272,20 +283,20 @@ static bool more_entries(struct frame_stack *stack, uint32_t need)
     return true;
 }
 
-static bool more_walked(uint32_t need)
+static bool more_walked(struct walked *into, uint32_t need)
 {
-    if (need <= walked.capacity)
+    if (need <= into->capacity)
         return true;
-    uint32_t capacity = walked.capacity != 0 ? walked.capacity * 2 : 512;
+    uint32_t capacity = into->capacity != 0 ? into->capacity * 2 : 512;
     void **frames = pages_map(capacity * sizeof *frames);
     if (frames == NULL)
         return false;
-    if (walked.frames != NULL) {
-        memcpy(frames, walked.frames, walked.capacity * sizeof *frames);
-        pages_unmap(walked.frames, walked.capacity * sizeof *frames);
+    if (into->frames != NULL) {
+        memcpy(frames, into->frames, into->capacity * sizeof *frames);
+        pages_unmap(into->frames, into->capacity * sizeof *frames);
     }
-    walked.frames = frames;
-    walked.capacity = capacity;
+    into->frames = frames;
+    into->capacity = capacity;
     return true;
 }
 
@@ -473,7 +484,7 @@ static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack,
                 break;
             }
         }
-        if (!more_walked(above + 1)) {
+        if (!more_walked(&walked, above + 1)) {
             session.ledger.header->lost.frames_too_deep++;
             return LEDGER_NOT_RECORDED;
         }
@@ -580,8 +591,13 @@ void frames_block_died(void *block)
 {
     uintptr_t begin, end;
 
-    if (python.layout != NULL && codes_died(python.layout, block, &begin, &end)) {
+    lock_take(&session_names);
+    bool was_code =
+        python.layout != NULL && codes_died(python.layout, block, &begin, &end);
+    if (was_code)
         forget_instructions(begin, end);
+    lock_release(&session_names);
+    if (was_code) {
         frames_forget();
     } else {
         if (frames_my_state == block)
@@ -602,6 +618,39 @@ void frames_forked(void)
 {
     book.stack = NULL;
     frames_forget();
+}
+
+uint32_t frames_node_away(void)
+{
+    static struct walked chain; /* guarded by session_names */
+    const struct py_layout *l = python.layout;
+    uint32_t node = threads_node_unlocked();
+    void *state = python.this_threads_state();
+    uint32_t n = 0;
+
+    if (state == NULL)
+        return node;
+    lock_take(&session_names);
+    void *frame = started_frame(l, current_frame(l, state));
+    if (session.config.mode == LEDGER_MODE_LINES) {
+        if (frame != NULL)
+            node = name_node_locked(l, node, frame, frame_ip(l, frame));
+    } else {
+        for (; frame != NULL; frame = caller(l, frame)) {
+            if (frame_is_shim(l, frame))
+                continue;
+            if (!more_walked(&chain, n + 1)) {
+                session.ledger.header->lost.frames_too_deep++;
+                break;
+            }
+            chain.frames[n++] = frame;
+        }
+        while (n-- > 0)
+            node = name_node_locked(l, node, chain.frames[n],
+                                    frame_ip(l, chain.frames[n]));
+    }
+    lock_release(&session_names);
+    return node;
 }
 
 bool frames_lock_is_mine_slow(void *state)

@@ -136,6 +136,11 @@ HG_ALWAYS_INLINE void *current_frame(const struct py_layout *l, const void *stat
  */
 uint32_t frames_slow(void *state, void *frame) HG_NOINLINE;
 
+/* The node of a thread that has let go of the interpreter's lock and asks for
+   itself: its frames stand still.  They are read from the innermost to the
+   outermost. */
+uint32_t frames_node_away(void);
+
 /* Where frames cannot be read: the thread's own node. */
 uint32_t frames_blind(void) HG_NOINLINE;
 

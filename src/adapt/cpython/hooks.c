@@ -720,10 +720,16 @@ static void look_at_frames(void *state)
         install(sighted);
 }
 
-/* Who asks malloc, and whether he is without the lock: as in the domain RAW. */
+/* Who asks malloc: often a function in C that has let go of the lock for a while.
+ */
 static struct owner native_owner(void)
 {
-    return sighted != NULL ? traced_owner(PY_RAW) : blind_owner(PY_RAW);
+    if (sighted == NULL)
+        return blind_owner(PY_RAW);
+    struct owner owner = traced_owner(PY_RAW);
+    if (owner.away && owner.node != LEDGER_NO_NODE)
+        owner.node = frames_node_away();
+    return owner;
 }
 
 static bool native_is_away(void)
