@@ -36,6 +36,10 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/run.py --command $(BUILD)/heapglass $(BENCH)
 
+# Our collector beside CPython's and Boehm's; BENCH=--quick takes seconds.
+bench-collector: all
+	@bench/collector/run.py $(BUILD) $(BENCH)
+
 install: all
 	@meson configure $(BUILD) -Dprefix=$(prefix)
 	@DESTDIR="$(if $(DESTDIR),$(abspath $(DESTDIR)))" meson install -C $(BUILD)
@@ -46,4 +50,4 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check bench install format clean
+.PHONY: all demo check bench bench-collector install format clean

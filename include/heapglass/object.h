@@ -320,14 +320,18 @@ HG_API hg_status hg_collect(hg_world *world, int generation, hg_collection *out)
  */
 HG_API hg_status hg_step(hg_world *world, uint32_t us, int *done);
 
-/* When the world collects by itself, and how long it may stop the program. */
+/*
+ * When the world collects by itself, and how long it may stop the program.  After
+ * collections that find nothing the next ones wait: up to 7 of 8 of the younger
+ * ones are left out, and a full one comes after up to four times the growth.
+ */
 typedef struct {
     int automatic;   /* 0: only hg_collect() and hg_step() collect */
     uint32_t young;  /* tracked objects born, net, that start a young collection */
     uint32_t middle; /* every so many young ones, or when twice `young` objects have
                         survived these, the middle generation too */
-    double growth;   /* a full one when the tracked objects have grown by this share
-                        and 10 times `young` since the last one ended */
+    double growth;   /* a full one when there are more objects, by this share and 10
+                        times `young`, than when the last one ended, or since */
     uint32_t step_us;    /* slices of a full one; 0: in one piece */
     uint32_t release_us; /* freeing in one release; 0: to the end */
 } hg_policy;

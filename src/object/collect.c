@@ -24,6 +24,23 @@ enum { TICK_CYCLE = 512, TICK_IDLE = 256 };
    is this long waits for a full one, whose slices may end within it. */
 enum { MIDDLE_SHARE = 2, LONG_YOUNG = 4096 };
 
+/*
+ * Collections that find nothing are the rule in many programs.  So the younger ones
+ * learn to be skipped, what is young then is old at once, and full ones to wait for
+ * more growth; one that finds something, and all is as the policy says.
+ */
+enum { YOUNG_SKIP_MOST = 7, GROWTH_FACTOR_MOST = 3 };
+
+static bool is_useless(const hg_collection *done)
+{
+    return done->unreachable * 64 < done->examined;
+}
+
+static void learn(unsigned *patience, bool useless, unsigned most)
+{
+    *patience = !useless ? 0 : 2 * *patience + 1 < most ? 2 * *patience + 1 : most;
+}
+
 static void call_out(hg_world *w, int generation, const hg_collection *done)
 {
     if (w->on_collection != NULL)
@@ -54,9 +71,7 @@ static void collection_ends(hg_world *w)
     w->statistics.collections[done.generation]++;
     w->statistics.freed[done.generation] += done.freed;
     if (done.generation == HG_FULL) {
-        w->tracked_then = done.examined - done.freed;
         w->live_then = w->live;
-        w->old_born = 0;
     }
     call_out(w, done.generation, &done);
 }
@@ -149,9 +164,7 @@ static hg_status collect_younger(hg_world *w, int generation, uint32_t longest)
     promote_listed(w, generation);
     w->now.examined = examined;
     w->now.candidates = w->now.unreachable = w->set.count;
-    if (generation == HG_MIDDLE)
-        w->old_born += examined - w->set.count;
-    else
+    if (generation == HG_YOUNG)
         w->middle_most += examined - w->set.count;
     size_t at = 0;
     HG_VERIFY(set_settle(w, &w->set), "no memory that was there before", w);
@@ -246,17 +259,17 @@ hg_status hg_step(hg_world *w, uint32_t us, int *done)
 
 /* ---- by itself ---- */
 
-/* A share of what there was, and a small world may grow by more. */
-static double growth_bound(const hg_world *w, size_t then)
+/* A share of what there is, and a small world may grow by more. */
+static double growth_bound(const hg_world *w, size_t live)
 {
-    return (double)then * w->policy.growth + 10.0 * w->policy.young;
+    return (double)live * w->policy.growth + 10.0 * w->policy.young;
 }
 
 /* How long the next slice of the running cycle may be. */
 static uint64_t slice_us(const hg_world *w)
 {
-    double grown = (double)w->live - (double)w->live_then;
-    if (w->policy.step_us == 0 || grown > 2 * growth_bound(w, w->live_then))
+    double grown = (double)w->live - (double)w->cycle.live;
+    if (w->policy.step_us == 0 || grown > growth_bound(w, w->cycle.live))
         return UINT64_MAX;
     return w->policy.step_us;
 }
@@ -266,28 +279,44 @@ static void tick_cycle(hg_world *w)
     w->calling = true;
     if (w->cycle.phase == CYCLE_NONE)
         full_begin(w);
-    full_slice(w, slice_us(w));
+    if (full_slice(w, slice_us(w)) == HG_OK)
+        learn(&w->growth_factor, is_useless(&w->now), GROWTH_FACTOR_MOST);
     w->calling = false;
+}
+
+static void tick_younger(hg_world *w)
+{
+    if (w->young_skipped < w->young_skip) {
+        w->young_skipped++;
+        promote_listed(w, HG_MIDDLE);
+        return;
+    }
+    bool middle = ++w->young_runs > w->policy.middle ||
+                  w->middle_most >= MIDDLE_SHARE * (size_t)w->policy.young;
+    if (middle)
+        w->young_runs = 0;
+    w->calling = true;
+    hg_status status = younger_now(w, middle ? HG_MIDDLE : HG_YOUNG, LONG_YOUNG);
+    w->calling = false;
+    if (status == HG_OK)
+        learn(&w->young_skip, is_useless(&w->now), YOUNG_SKIP_MOST);
+    w->young_skipped = 0;
+    dispose_budget(w);
 }
 
 static void tick_collect(hg_world *w)
 {
-    const hg_policy *policy = &w->policy;
     if (w->cycle.phase != CYCLE_NONE) {
         tick_cycle(w);
         return;
     }
-    if (w->young_count < policy->young)
+    if (w->young_count < w->policy.young)
         return;
-    bool middle = ++w->young_runs > policy->middle ||
-                  w->middle_most >= MIDDLE_SHARE * (size_t)policy->young;
-    if (middle)
-        w->young_runs = 0;
-    w->calling = true;
-    younger_now(w, middle ? HG_MIDDLE : HG_YOUNG, LONG_YOUNG);
-    w->calling = false;
-    dispose_budget(w);
-    if (middle && (double)w->old_born > growth_bound(w, w->tracked_then))
+    tick_younger(w);
+    if (w->live < w->live_then)
+        w->live_then = w->live;
+    double grown = (double)(w->live - w->live_then);
+    if (grown > growth_bound(w, w->live_then) * (1 + w->growth_factor))
         tick_cycle(w);
 }
 

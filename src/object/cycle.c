@@ -127,6 +127,7 @@ void cycle_begin(hg_world *w)
     w->cycle.longs.count = 0;
     w->cycle.batched = false;
     w->cycle.long_at = w->cycle.item = 0;
+    w->cycle.live = w->live;
     w->cycle.phase = CYCLE_FLUSH;
 }
 

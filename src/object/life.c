@@ -143,7 +143,9 @@ static inline void *object_new(hg_world *w, const hg_type *type, size_t bytes,
     object->count = 1;
     object->length = length;
     object->type = type;
-    memset(object + 1, 0, bytes - sizeof *object);
+    for (size_t at = sizeof *object; at < bytes; at += OBJECT_ALIGN)
+        memset((char *)object + at, 0,
+               OBJECT_ALIGN); /* slots are multiples of it */
     uint32_t slot = slot_of(page, object);
     page->live++;
     w->live++;
@@ -304,7 +306,7 @@ void object_died(hg_world *w, hg_object *object)
     w->dead_count++;
 }
 
-static void edge_drop(void *target, void *arg)
+HG_ALWAYS_INLINE void edge_drop(void *target, void *arg)
 {
     hg_object *object = target;
     if (object == NULL)
@@ -322,10 +324,9 @@ static void edge_drop(void *target, void *arg)
         object_died(arg, object);
 }
 
-void object_free(hg_world *w, hg_object *object)
+static inline void slot_free(hg_world *w, struct page *page, uint32_t slot,
+                             hg_object *object)
 {
-    struct page *page = page_of(w, object);
-    uint32_t slot = slot_of(page, object);
     if (page->state[slot] & IS_YOUNG)
         w->young_count--;
     object->count = 0;
@@ -333,6 +334,12 @@ void object_free(hg_world *w, hg_object *object)
     w->live_bytes -= page->slot_bytes;
     if (HG_LIKELY(!(w->debug & HG_DEBUG_DEAD)) || !debug_rests(w, page, slot))
         slot_give(w, page, slot);
+}
+
+void object_free(hg_world *w, hg_object *object)
+{
+    struct page *page = page_of(w, object);
+    slot_free(w, page, slot_of(page, object), object);
 }
 
 void slot_give(hg_world *w, struct page *page, uint32_t slot)
@@ -357,11 +364,12 @@ bool object_finalize(hg_world *w, hg_object *object)
     return object->count > before;
 }
 
-static void dispose_end(hg_world *w, hg_object *object)
+static inline void dispose_end(hg_world *w, struct page *page, uint32_t slot,
+                               hg_object *object)
 {
     if (object->type->dispose != NULL)
         object->type->dispose(object);
-    object_free(w, object);
+    slot_free(w, page, slot, object);
     w->dead_count--;
 }
 
@@ -372,7 +380,8 @@ static void dispose_more(hg_world *w)
     if (edges_slice(object, &w->dropping_at, edge_drop, w))
         return;
     w->dropping = NULL;
-    dispose_end(w, object);
+    struct page *page = page_of(w, object);
+    dispose_end(w, page, slot_of(page, object), object);
 }
 
 static void dispose_one(hg_world *w)
@@ -408,6 +417,7 @@ static void dispose_one(hg_world *w)
     if (HG_UNLIKELY(state & HAS_WEAK)) {
         weak_clear(w, object);
         weak_call(w);
+        page = page_of(w, object);
     }
     uint32_t count;
     items_of(object, &count);
@@ -415,8 +425,8 @@ static void dispose_one(hg_world *w)
         w->dropping = object;
         return;
     }
-    edges_each(object, edge_drop, w);
-    dispose_end(w, object);
+    edges_each(object, edge_drop, w); /* makes no page: ours stays where it is */
+    dispose_end(w, page, slot, object);
 }
 
 void dispose_some(hg_world *w, uint64_t until_ns, size_t at_least)

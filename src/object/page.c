@@ -256,8 +256,7 @@ void page_roomy(hg_world *w, uint32_t id)
 {
     struct page *page = page_at(w, id);
     bool leaf = page->kind == PAGE_LEAVES;
-    if (page->listed || page->slot_bytes > OBJECT_MEDIUM ||
-        w->current[leaf][page->class] == id)
+    if (page->listed || page->slot_bytes > OBJECT_MEDIUM)
         return;
     uint32_t *first = &w->roomy[leaf][page->class];
     page->prev = NO_PAGE;
@@ -275,6 +274,11 @@ bool page_next(hg_world *w, bool leaf, unsigned class, size_t bytes)
         roomy_unlink(w, page_at(w, id));
     else if (!page_add(w, leaf, class, bytes, &id))
         return false;
+    /* The one before is full. */
+    uint32_t old = w->current[leaf][class];
+    if (old != NO_PAGE)
+        page_at(w, old)->listed = false;
+    page_at(w, id)->listed = true;
     w->current[leaf][class] = id;
     return true;
 }

@@ -74,12 +74,12 @@ struct page {
     uint32_t seq;        /* order[seq] is its id */
     uint8_t kind;        /* enum page_kind */
     uint8_t class;
-    bool listed;     /* in the list of its class by prev, next */
-    bool queued;     /* in the queue of pages to scan */
-    bool young;      /* in young[], as may hold objects of generation 0 */
-    bool middle;     /* in middle[] */
-    uint64_t *done;  /* reached and scanned */
-    uint64_t dirty;  /* a bit for each word of `seen` that may have others */
+    bool listed;    /* in the list of its class by prev, next; or the current one */
+    bool queued;    /* in the queue of pages to scan */
+    bool young;     /* in young[], as may hold objects of generation 0 */
+    bool middle;    /* in middle[] */
+    uint64_t *done; /* reached and scanned */
+    uint64_t dirty; /* a bit for each word of `seen` that may have others */
     uint32_t *exact; /* a number for each slot, or NULL: subset.c, cycle.c */
 
     char *base;
@@ -131,7 +131,8 @@ enum cycle_phase {
 
 struct cycle {
     enum cycle_phase phase;
-    uint32_t pages;    /* order_count when it began */
+    size_t live;       /* when it began */
+    uint32_t pages;    /* order_count then */
     uint32_t at, slot; /* how far the phase has come: seq and slot, */
     uint32_t item;     /* and item of a long object */
     struct set longs;  /* marked, with items still to be scanned; */
@@ -199,10 +200,11 @@ struct hg_world {
 
     /* collect.c */
     struct set set;
-    unsigned young_runs; /* since the middle generation was collected */
-    size_t old_born; /* objects that became old since the last full collection */
-    /* When the last full collection ended: tracked objects, and all. */
-    size_t tracked_then, live_then;
+    unsigned young_runs;    /* since the middle generation was collected */
+    unsigned young_skip;    /* so many times the younger ones are not looked at, */
+    unsigned young_skipped; /* and have not been */
+    unsigned growth_factor;
+    size_t live_then; /* when the last full one ended, or the least since */
     hg_policy policy;
     hg_on_collection *on_collection;
     void *on_collection_arg;

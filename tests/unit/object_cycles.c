@@ -431,11 +431,40 @@ START_TEST(survivors_do_not_pile_up_in_the_middle)
         Node *node = hg_new(w, &Node_type);
         hg_move(w, &node->left, list);
         list = node;
+        if (i % 20 == 0)
+            hg_release(w, pair(w)); /* what finds nothing is left out */
         if (last.generation == HG_MIDDLE && last.examined > most)
             most = last.examined;
     }
     ck_assert_uint_gt(most, 3000);
     ck_assert_uint_lt(most, 5000);
+    hg_release(w, list);
+    hg_world_free(w);
+}
+END_TEST
+
+/* One in eight of the young collections is made, until one finds something. */
+START_TEST(collections_that_find_nothing_are_left_out)
+{
+    hg_world *w = hg_world_new();
+    hg_policy policy = {
+        .automatic = 1, .young = 1000, .middle = 1000000, .growth = 1e9};
+    hg_set_policy(w, &policy);
+    Node *list = NULL;
+    hg_statistics s;
+    for (int i = 0; i < 100000; i++) {
+        Node *node = hg_new(w, &Node_type);
+        hg_move(w, &node->left, list);
+        list = node;
+    }
+    hg_get_statistics(w, &s);
+    ck_assert_uint_ge(s.collections[HG_YOUNG] + s.collections[HG_MIDDLE], 10);
+    ck_assert_uint_le(s.collections[HG_YOUNG] + s.collections[HG_MIDDLE], 20);
+    for (int i = 0; i < 100000; i++)
+        hg_release(w, pair(w));
+    hg_get_statistics(w, &s);
+    ck_assert_uint_ge(s.collections[HG_YOUNG] + s.collections[HG_MIDDLE], 100);
+    ck_assert_uint_lt(s.objects, 120000);
     hg_release(w, list);
     hg_world_free(w);
 }
@@ -488,6 +517,7 @@ int main(void)
     tcase_add_test(s, a_world_collects_by_itself_and_stays_small);
     tcase_add_test(s, a_large_ring_is_freed_in_slices_while_others_are_born);
     tcase_add_test(s, survivors_do_not_pile_up_in_the_middle);
+    tcase_add_test(s, collections_that_find_nothing_are_left_out);
     tcase_add_test(s, a_long_object_waits_for_a_collection_of_the_old);
     tcase_add_test(s, a_collection_tells_before_and_after);
     tcase_add_test(s, every_allocation_may_fail);
