@@ -13,6 +13,7 @@
 #include "adapt/cpython/observer.h"
 #include "adapt/cpython/python.h"
 #include "adapt/native/native.h"
+#include "adapt/native/stacks.h"
 #include "heap/heap.h"
 #include "trace/book.h"
 #include "trace/session.h"
@@ -70,6 +71,7 @@ static void hide_from_children(void)
 
 static void before_fork(void)
 {
+    stacks_before_fork();
     lock_take(&session_names);
     book_before_fork();
     heap_before_fork();
@@ -80,6 +82,13 @@ static void after_fork_parent(void)
     heap_after_fork_parent();
     book_after_fork();
     lock_release(&session_names);
+    stacks_after_fork_parent();
+}
+
+static void after_fork_child(void)
+{
+    session_forked();
+    stacks_after_fork_child();
 }
 
 static void stopped(void)
@@ -96,15 +105,41 @@ static void exited(int status, void *arg)
     session_exit(status, false);
 }
 
+static void exited_native(int status, void *arg)
+{
+    stacks_finish();
+    exited(status, arg);
+}
+
+/* No Python: to be watched only if that was asked for. */
+static void start_native(void)
+{
+    session_adapter.stopped = native_untrace;
+    session_adapter.forked = stacks_forked;
+    if (!session.config.every_program || !stacks_prepare()) {
+        session_replaced();
+        native_leave();
+        return;
+    }
+    if (session_start() != HG_OK) {
+        native_leave();
+        return;
+    }
+    heap_on_slow_path = timeline_tick;
+    on_exit(exited_native, NULL);
+    stacks_trace();
+    if (!session.config.children)
+        hide_from_children();
+}
+
 __attribute__((constructor)) static void start(int count, char **arguments)
 {
     native_begin();
-    pthread_atfork(before_fork, after_fork_parent, session_forked);
+    pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     if (!session_configure())
         return;
     if (!python_find()) {
-        session_replaced();
-        native_leave();
+        start_native();
         return;
     }
     session_adapter.collections = observer_collections;

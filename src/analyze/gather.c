@@ -7,6 +7,7 @@
 #include "analyze/gather.h"
 
 #include "analyze/accounts.h"
+#include "analyze/symbols.h"
 #include "ledger/family.h"
 
 #include <errno.h>
@@ -173,6 +174,9 @@ static hg_status count_up(struct process *process,
         !ledger_is_traced(&copy->header))
         return HG_OK;
 
+    /* A snapshot keeps what is in the file. */
+    if (!options->keep_accounts && symbols_put(copy) != HG_OK)
+        return fail_memory(fault);
     if (accounts_work_out(copy, &accounts) != HG_OK)
         return fail_memory(fault);
     process->sum = accounts.sum;

@@ -10,6 +10,8 @@
 /* A thread may take a lock only if every lock it holds has a lower rank; builds
    with -Dcheck=fast verify it. */
 enum lock_rank {
+    LOCK_ACCOUNTS, /* what is allocated and freed, where nobody else's lock orders
+                      it */
     LOCK_NAMES,   /* the call tree that is being written, and what its nodes name */
     LOCK_CACHES,  /* the list of caches for objects of one kind */
     LOCK_HEAPS,   /* the list of abandoned heaps, and what is in them */

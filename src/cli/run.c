@@ -36,6 +36,8 @@ static const char help[] =
     "exact\n"
     "  --no-native    leave malloc alone: what extension modules take from it has\n"
     "                 no owner then\n"
+    "  --native       watch programs that are no Python, too, by their call "
+    "stacks\n"
     "  --no-children  this process alone\n"
     "  --help         this text\n"
     "\n"
@@ -47,12 +49,19 @@ struct options {
     const char *ledger;
     const char *mode;
     bool recycled;
-    bool native;
+    const char *native;
     bool children;
     char **program;
 };
 
-enum { OPT_LINES = 256, OPT_UNTRACED, OPT_NO_RECYCLED, OPT_NO_NATIVE, OPT_ALONE };
+enum {
+    OPT_LINES = 256,
+    OPT_UNTRACED,
+    OPT_NO_RECYCLED,
+    OPT_NO_NATIVE,
+    OPT_NATIVE,
+    OPT_ALONE
+};
 
 static const struct option longs[] = {
     {"output", required_argument, NULL, 'o'},
@@ -60,6 +69,7 @@ static const struct option longs[] = {
     {"untraced", no_argument, NULL, OPT_UNTRACED},
     {"no-recycled", no_argument, NULL, OPT_NO_RECYCLED},
     {"no-native", no_argument, NULL, OPT_NO_NATIVE},
+    {"native", no_argument, NULL, OPT_NATIVE},
     {"no-children", no_argument, NULL, OPT_ALONE},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -85,7 +95,10 @@ static int parse(int argc, char **argv, struct options *options)
             options->recycled = false;
             break;
         case OPT_NO_NATIVE:
-            options->native = false;
+            options->native = "0";
+            break;
+        case OPT_NATIVE:
+            options->native = "2";
             break;
         case OPT_ALONE:
             options->children = false;
@@ -123,7 +136,7 @@ static bool set_environment(const struct options *options, const char *ledger,
         {"HEAPGLASS_SESSION", session},
         {"HEAPGLASS_MODE", options->mode},
         {"HEAPGLASS_RECYCLED", options->recycled ? "1" : "0"},
-        {"HEAPGLASS_NATIVE", options->native ? "1" : "0"},
+        {"HEAPGLASS_NATIVE", options->native},
         {"HEAPGLASS_CHILDREN", options->children ? "1" : "0"},
     };
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
@@ -177,7 +190,7 @@ static int become_watched(const struct options *options, struct program *program
 int command_run(int argc, char **argv)
 {
     struct options options = {
-        .mode = "stacks", .recycled = true, .native = true, .children = true};
+        .mode = "stacks", .recycled = true, .native = "1", .children = true};
     struct program program;
 
     int status = parse(argc, argv, &options);

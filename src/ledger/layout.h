@@ -112,6 +112,10 @@ enum {
 #define LEDGER_NODE_BITS 26
 #define LEDGER_MAX_NODES (1u << LEDGER_NODE_BITS)
 
+/* As first_line: a file that was mapped; `function` is empty, and the lines of nodes
+   are offsets of instructions in it, or addresses where it has no name. */
+#define LEDGER_LINES_ARE_OFFSETS UINT32_MAX
+
 struct ledger_code {
     struct ledger_text file;
     struct ledger_text function; /* qualified where the interpreter knows it so */

@@ -360,6 +360,24 @@ void ledger_copy_drop_accounts(struct ledger_copy *copy)
     copy->code_count = copy->thread_count = 0;
 }
 
+void ledger_copy_replace_accounts(struct ledger_copy *copy,
+                                  const struct ledger_copy *from)
+{
+    ledger_copy_drop_accounts(copy);
+    free((void *)copy->strings.at);
+    copy->nodes = from->nodes;
+    copy->inherited = from->inherited;
+    copy->away = from->away;
+    copy->codes = from->codes;
+    copy->threads = from->threads;
+    copy->node_count = from->node_count;
+    copy->inherited_count = from->inherited_count;
+    copy->away_count = from->away_count;
+    copy->code_count = from->code_count;
+    copy->thread_count = from->thread_count;
+    copy->strings = from->strings;
+}
+
 void ledger_copy_free(struct ledger_copy *copy)
 {
     if (copy == NULL)

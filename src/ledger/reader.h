@@ -85,6 +85,11 @@ void ledger_copy_free(struct ledger_copy *copy); /* accepts NULL */
 /* Give back what LEDGER_PART_ACCOUNTS loaded: the copy is then as without it. */
 void ledger_copy_drop_accounts(struct ledger_copy *copy);
 
+/* Let the copy have the accounts and strings of `from`, which are given to it; its
+   own are freed. */
+void ledger_copy_replace_accounts(struct ledger_copy *copy,
+                                  const struct ledger_copy *from);
+
 /* The bytes of a text of this copy, on loan until it is freed. */
 struct slice ledger_copy_text(const struct ledger_copy *copy,
                               struct ledger_text text);

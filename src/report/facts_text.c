@@ -123,6 +123,8 @@ static void put_watched(const struct page *page, const struct ledger_copy *copy)
     const char *what = header->mode == LEDGER_MODE_LINES ? "lines" : "whole stacks";
     facts_line(page, "watched", "%s%s%.*s", what, stacks.bytes > 0 ? ": " : "",
                (int)stacks.bytes, stacks.at);
+    if (header->python.bytes == 0)
+        return; /* nothing is recycled there */
     what = header->recycled ? "recycled objects too" : "not recycled objects";
     facts_line(page, "", "%s%s%.*s", what, how.bytes > 0 ? ": " : "",
                (int)how.bytes, how.at);

@@ -41,7 +41,9 @@ static const char *live_when(const struct process *process)
     case FATE_REPLACED:
         return "live: at its end";
     default:
-        return "live: when its interpreter began to finalize";
+        return process->copy->header.python.bytes == 0
+                   ? "live: what it had not freed when it ended"
+                   : "live: when its interpreter began to finalize";
     }
 }
 

@@ -71,6 +71,7 @@ bool session_configure(void)
     if (mode != NULL && strcmp(mode, "untraced") == 0)
         config->mode = LEDGER_MODE_UNTRACED;
     config->recycled = recycled == NULL || strcmp(recycled, "0") != 0;
+    config->every_program = native != NULL && strcmp(native, "2") == 0;
     config->native = native == NULL || strcmp(native, "0") != 0;
     config->children = children == NULL || strcmp(children, "0") != 0;
     return true;

@@ -15,7 +15,8 @@ struct session_config {
     pid_t started;       /* that program */
     enum ledger_mode mode;
     bool recycled;
-    bool native; /* malloc, too */
+    bool native;        /* malloc, too */
+    bool every_program; /* not only interpreters */
     bool children;
 };
 

@@ -94,6 +94,75 @@ class Own(Case):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
+class Stacks(Case):
+    """Accounts of programs without an interpreter, by `heapglass run --native`."""
+
+    def watch(self, *words, **settings):
+        self.ledger = self.dir / "program.hg"
+        done = subprocess.run([COMMAND, "run", "--native", "-o", self.ledger, *words],
+                              env=self.plain, cwd=self.dir, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=300, **settings)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+        return done.stdout
+
+    def stacks(self, *options):
+        rows = harness.report(self.ledger, "--live", "--by", "stack", "--no-children",
+                              *options)["rows"]
+        return [(tuple(f["function"] for f in row["stack"]), row) for row in rows]
+
+    def test_what_was_not_freed_has_its_stack(self):
+        self.watch(f"{BUILT}/leak")
+        stacks = self.stacks()
+        row = next(row for key, row in stacks if key[-3:] == ("main", "leaf", "inlined"))
+        self.assertEqual((row["live_bytes"], row["live_blocks"]), (1000000, 1000))
+        self.assertTrue(row["file"].endswith("leak.c"))
+        self.assertEqual(row["line"], 13)
+        row = next(row for key, row in stacks if key[-1] == "thread")
+        self.assertEqual((row["live_bytes"], row["live_blocks"]), (7000, 100))
+        gone = [row for key, row in stacks if key[-3:] == ("thread", "leaf", "inlined")]
+        self.assertEqual(sum(row["live_bytes"] for row in gone), 0)
+        self.assertEqual(sum(row["total_bytes"] for row in gone), 100 * 5050)
+
+    def test_by_line_there_are_no_callers(self):
+        self.watch("--lines", f"{BUILT}/leak")
+        for key, _ in self.stacks():
+            self.assertLess(len(key), 4)
+        rows = harness.report(self.ledger, "--live", "--no-children")["rows"]
+        self.assertIn((13, 1000000), [(row["line"], row["live_bytes"]) for row in rows])
+
+    def test_a_child_has_accounts_of_its_own(self):
+        self.watch(f"{BUILT}/leak")
+        children = list(self.dir.glob("program.hg.*"))
+        self.assertEqual(len(children), 1)
+        rows = harness.report(children[0], "--live", "--no-children")["rows"]
+        self.assertEqual([row["live_bytes"] for row in rows if row["line"] == 13], [123456])
+
+    def test_a_snapshot_says_the_same(self):
+        self.watch(f"{BUILT}/leak")
+        before = self.stacks()
+        done = harness.heapglass("snapshot", self.ledger, "-o", self.dir / "copy.hg")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.ledger = self.dir / "copy.hg"
+        self.assertEqual(self.stacks(), before)
+
+    def test_programs_written_for_it_run_on(self):
+        self.assertEqual(self.watch(f"{BUILT}/interpose"), "all is so\n")
+        self.assertEqual(harness.report(self.ledger)["rows"][0]["file"],
+                         f"{BUILT}/interpose")
+
+    @unittest.skipUnless(os.path.exists(f"{BUILT}/news"), "there is no C++ compiler")
+    def test_names_of_cpp_are_readable(self):
+        self.watch(f"{BUILT}/news")
+        functions = {name for key, _ in self.stacks("--peak") for name in key}
+        self.assertIn("operator new(unsigned long)", functions)
+
+    def test_without_being_asked_only_interpreters_are_watched(self):
+        done = harness.heapglass("run", "-o", self.dir / "a.hg", f"{BUILT}/leak")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        done = harness.heapglass("report", self.dir / "a.hg")
+        self.assertEqual(done.returncode, 1)
+
+
 class Debians(Case):
     @needs("gcc")
     def test_gcc_compiles_a_large_file(self):

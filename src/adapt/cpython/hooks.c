@@ -741,7 +741,7 @@ static bool native_is_away(void)
 
 void hooks_trace_native(void)
 {
-    static const struct native_tracer tracer = {native_owner, native_is_away};
+    static const struct native_tracer tracer = {native_owner, native_is_away, NULL};
     native_trace(&tracer);
 }
 

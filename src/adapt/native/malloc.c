@@ -93,16 +93,27 @@ void native_leave(void)
 /* ------------------------------------------------------------------------ accounts
  */
 
-static struct owner owner_now(void)
+/* Whether what happens until end() is to be written down. */
+static bool begin(void)
 {
-    struct owner nobody = {.node = LEDGER_NO_NODE};
-
     if (get_mode() != NATIVE_TRACED || inside)
-        return nobody;
+        return false;
     inside = true;
-    struct owner owner = tracer->owner();
+    return true;
+}
+
+static void end(bool traced)
+{
+    if (!traced)
+        return;
+    if (tracer->leave != NULL)
+        tracer->leave();
     inside = false;
-    return owner;
+}
+
+static struct owner owner_now(bool traced)
+{
+    return traced ? tracer->owner() : (struct owner){.node = LEDGER_NO_NODE};
 }
 
 static void record(struct owner owner, const struct place *place, size_t bytes)
@@ -118,11 +129,9 @@ static void record(struct owner owner, const struct place *place, size_t bytes)
     }
 }
 
-/* A block with this tag is about to be freed. */
+/* A traced call frees a block with this tag. */
 static void strike(uint32_t tag, size_t bytes)
 {
-    if (get_mode() != NATIVE_TRACED || inside)
-        return;
     bool away = tracer->is_away();
     if (!away && book.nodes == NULL)
         session_awake();
@@ -154,14 +163,15 @@ static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
             return __libc_memalign(align, bytes);
         return zero ? __libc_calloc(1, bytes) : __libc_malloc(bytes);
     }
-    struct owner owner = owner_now();
+    bool traced = begin();
+    struct owner owner = owner_now(traced);
     struct place place;
     bytes += bytes == 0;
     void *block = heap_alloc_in(heap_mine, align, bytes, zero, &place);
-    if (block == NULL)
-        return refused();
-    record(owner, &place, bytes);
-    return block;
+    if (block != NULL)
+        record(owner, &place, bytes);
+    end(traced);
+    return block != NULL ? block : refused();
 }
 
 static HG_NOINLINE void free_other(void *block)
@@ -177,9 +187,11 @@ static HG_NOINLINE void free_other(void *block)
     }
     bool found = heap_find(block, &place);
     if (found || heap_in_window(block, &offset)) {
-        if (found && place.tag != NULL)
+        bool traced = begin();
+        if (traced && found && place.tag != NULL)
             strike(*place.tag, block_bytes(&place));
         heap_free_slow(block); /* which says what is wrong with it */
+        end(traced);
     } else if (get_mode() == NATIVE_OFF) {
         __libc_free(block);
     } else {
@@ -259,23 +271,27 @@ static void *resize(void *block, size_t bytes)
     uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
     if (get_mode() == NATIVE_OFF)
         return emigrate(block, old_bytes, bytes);
-    struct owner owner = owner_now();
+    bool traced = begin();
+    struct owner owner = owner_now(traced);
     void *moved = block;
     if (!heap_resize_in_place(block, bytes, &new)) {
         moved = heap_remap_huge(block, bytes, &new);
         if (moved == NULL) {
             moved = heap_alloc_slow(bytes, &new);
-            if (moved == NULL)
-                return refused();
-            memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
-            heap_free_slow(block);
+            if (moved != NULL) {
+                memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+                heap_free_slow(block);
+            }
         }
     }
-    /* Freed where it was, and asked for where it is now. */
-    if (old.tag != NULL)
-        strike(old_tag, old_bytes);
-    record(owner, &new, bytes);
-    return moved;
+    if (moved != NULL) {
+        /* Freed where it was, and asked for where it is now. */
+        if (traced && old.tag != NULL)
+            strike(old_tag, old_bytes);
+        record(owner, &new, bytes);
+    }
+    end(traced);
+    return moved != NULL ? moved : refused();
 }
 
 EXPORT void *realloc(void *block, size_t bytes)

@@ -20,10 +20,13 @@ enum native_mode {
 void native_begin(void);
 
 /* Who the calling thread is, which holds no lock of ours and no block without a
-   tag. What these allocate belongs to nobody. */
+   tag; is_away() for who only frees.  After either or both, when the accounts are
+   written, comes leave(), which may be NULL.  What is allocated until then is
+   nobody's. */
 struct native_tracer {
     struct owner (*owner)(void);
     bool (*is_away)(void);
+    void (*leave)(void);
 };
 
 /* The session has begun: from now on blocks have owners. */

@@ -83,6 +83,7 @@ void maker_begin(struct ledger_maker *maker)
     header->command = maker_bytes(maker, command, sizeof command);
     header->folder = maker_text(maker, "/work/shop");
     header->recycled_how = maker_text(maker, "free lists off");
+    header->python = maker_text(maker, "3.13.0");
 
     add(maker, LEDGER_CODES);
     add(maker, LEDGER_NODES);
