@@ -112,8 +112,8 @@ enum {
 #define LEDGER_NODE_BITS 26
 #define LEDGER_MAX_NODES (1u << LEDGER_NODE_BITS)
 
-/* As first_line: a file that was mapped; `function` is empty, and the lines of nodes
-   are offsets of instructions in it, or addresses where it has no name. */
+/* As first_line: a file that was mapped; `function` is empty, and the lines of
+   nodes are offsets of instructions in it, or addresses where it has no name. */
 #define LEDGER_LINES_ARE_OFFSETS UINT32_MAX
 
 struct ledger_code {

@@ -111,7 +111,7 @@ START_TEST(a_waiting_ledger_has_nothing_in_it)
     maker_begin(&maker);
     maker.header.state = LEDGER_WAITING;
     maker.header.command = maker.header.folder = (struct ledger_text){0, 0};
-    maker.header.recycled_how = (struct ledger_text){0, 0};
+    maker.header.recycled_how = maker.header.python = (struct ledger_text){0, 0};
     memcpy(page, &maker.header, sizeof maker.header);
 
     ck_assert_int_eq(fault_of(page, sizeof page).status, HG_OK);
