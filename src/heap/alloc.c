@@ -107,7 +107,7 @@ static void *alloc_aligned(struct thread_heap *heap, size_t align, size_t bytes,
        it. */
     size_t rounded = (bytes + align - 1) & ~(align - 1);
     /* A small block whose slack does not fit beside the tag; see struct place. */
-    if (heap->keeps_tags && rounded <= SMALL_MAX && rounded - bytes > 31)
+    if (heap->keeps_tags && rounded <= SMALL_MAX && rounded - bytes > 30)
         rounded = (SMALL_MAX + align) & ~(align - 1);
     if (rounded <= MEDIUM_MAX)
         return pooled_alloc(heap, class_of(rounded), place);

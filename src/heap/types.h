@@ -145,7 +145,7 @@ struct heap_space {
  * block: whoever keeps tags writes one for each.  The requested size is the
  * caller's too, and has a word of its own where classes are coarser than 32 bytes:
  * exactly one of `bytes` and `bytes32` is then not NULL.  For the others both are
- * NULL, and whoever wants exact sizes keeps the difference to `usable`, at most 31,
+ * NULL, and whoever wants exact sizes keeps the difference to `usable`, at most 30,
  * in five bits of the tag.  All three are NULL when the heap keeps no tags.
  */
 struct place {

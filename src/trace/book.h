@@ -20,6 +20,8 @@
 enum { TAG_SLACK_BITS = 5, TAG_NODE_SHIFT = 6 };
 #define TAG_SLACK_MASK ((1u << TAG_SLACK_BITS) - 1)
 #define TAG_WATCHED (1u << TAG_SLACK_BITS)
+/* No slack is as large: in its place, of a block of malloc's that was freed. */
+#define TAG_FREED TAG_SLACK_MASK
 
 static inline uint32_t tag_of(uint32_t node, size_t slack)
 {

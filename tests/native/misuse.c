@@ -14,6 +14,14 @@ int main(int count, char **arguments)
     if (strcmp(word, "twice") == 0) {
         hidden = malloc(200000);
         free(hidden);
+    } else if (strcmp(word, "small") == 0) {
+        hidden = malloc(100);
+        free(hidden);
+    } else if (strcmp(word, "later") == 0) {
+        hidden = malloc(100);
+        free(hidden);
+        free(block);
+        block = NULL;
     } else if (strcmp(word, "foreign") == 0) {
         hidden = (void *)&hidden;
     } else if (strcmp(word, "inside") == 0) {

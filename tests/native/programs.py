@@ -81,7 +81,8 @@ class Own(Case):
         self.assertEqual(self.run_ours(f"{BUILT}/news"), "all is so\n")
 
     def test_what_is_freed_twice_is_stopped(self):
-        for word, says in ("twice", "freed twice"), ("foreign", "did not return"), \
+        for word, says in ("twice", "freed twice"), ("small", "freed twice"), \
+                ("foreign", "did not return"), \
                 ("inside", "not the start of a block"), ("stack", "did not return"):
             done = subprocess.run([f"{BUILT}/misuse", word], env=self.ours, text=True,
                                   stderr=subprocess.PIPE)
@@ -149,6 +150,15 @@ class Stacks(Case):
         self.assertEqual(self.watch(f"{BUILT}/interpose"), "all is so\n")
         self.assertEqual(harness.report(self.ledger)["rows"][0]["file"],
                          f"{BUILT}/interpose")
+
+    def test_a_block_freed_twice_is_named_by_its_site(self):
+        for word in "small", "later":
+            done = subprocess.run([COMMAND, "run", "--native", "-o", self.dir / "a.hg",
+                                   f"{BUILT}/misuse", word], env=self.plain, text=True,
+                                  stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, -6)
+            self.assertRegex(done.stderr, rf"\Aheapglass: block freed twice; it was allocated at "
+                             rf"{BUILT}/misuse\+0x[0-9a-f]+: 0x[0-9a-f]+\n\Z")
 
     @unittest.skipUnless(os.path.exists(f"{BUILT}/news"), "there is no C++ compiler")
     def test_names_of_cpp_are_readable(self):

@@ -174,6 +174,45 @@ static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
     return block != NULL ? block : refused();
 }
 
+static size_t put(char *out, size_t at, size_t room, const char *text, size_t bytes)
+{
+    if (bytes > room - at)
+        bytes = room - at;
+    memcpy(out + at, text, bytes);
+    return at + bytes;
+}
+
+/* The tag of a freed block still says who asked for it. */
+static HG_COLD _Noreturn void freed_twice(const void *block, uint32_t tag)
+{
+    static char line[400];
+    enum { ROOM = sizeof line - 1 };
+    const struct ledger_node *node = &book.nodes[tag_node(tag)];
+    const struct ledger_code *code =
+        (const struct ledger_code *)ledger_at(&session.ledger, LEDGER_CODES) +
+        node->code;
+    const char *texts = ledger_at(&session.ledger, LEDGER_STRINGS);
+    size_t n = put(line, 0, ROOM, "block freed twice", 17);
+
+    if (book.nodes != NULL && tag_node(tag) != LEDGER_NO_NODE && node->code != 0) {
+        bool offset = code->first_line == LEDGER_LINES_ARE_OFFSETS;
+        char number[16];
+        unsigned digits = 0;
+        for (uint32_t left = node->line; left != 0 || digits == 0;
+             left /= offset ? 16 : 10)
+            number[sizeof number - ++digits] =
+                "0123456789abcdef"[left % (offset ? 16 : 10)];
+        n = put(line, n, ROOM, "; it was allocated at ", 22);
+        n = put(line, n, ROOM, texts + code->file.offset, code->file.bytes);
+        n = put(line, n, ROOM, offset ? "+0x" : ":", offset ? 3 : 1);
+        n = put(line, n, ROOM, number + sizeof number - digits, digits);
+        n = put(line, n, ROOM, " ", code->function.bytes != 0);
+        n = put(line, n, ROOM, texts + code->function.offset, code->function.bytes);
+    }
+    line[n] = 0;
+    base_panic(line, block);
+}
+
 static HG_NOINLINE void free_other(void *block)
 {
     struct place place;
@@ -188,8 +227,12 @@ static HG_NOINLINE void free_other(void *block)
     bool found = heap_find(block, &place);
     if (found || heap_in_window(block, &offset)) {
         bool traced = begin();
-        if (traced && found && place.tag != NULL)
+        if (traced && found && place.tag != NULL) {
+            if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED)
+                freed_twice(block, *place.tag);
             strike(*place.tag, block_bytes(&place));
+            *place.tag |= TAG_FREED;
+        }
         heap_free_slow(block); /* which says what is wrong with it */
         end(traced);
     } else if (get_mode() == NATIVE_OFF) {
@@ -225,10 +268,12 @@ EXPORT void free(void *block)
     size_t offset;
     struct pool *pool = heap_fast_pool(heap_mine, block, &offset);
 
-    if (HG_LIKELY(pool != NULL && get_mode() == NATIVE_PLAIN))
+    if (HG_LIKELY(pool != NULL && get_mode() == NATIVE_PLAIN)) {
+        HG_VERIFY(block != pool->free, "block freed twice", block);
         heap_free_fast(pool, block);
-    else
+    } else {
         free_other(block);
+    }
 }
 
 EXPORT void *calloc(size_t count, size_t bytes)
