@@ -35,6 +35,7 @@ bench:
 	@tools/setup build bench
 	@$(MAKE) --no-print-directory all
 	@bench/run.py --command $(BUILD)/heapglass $(BENCH)
+	@bench/native.py --build $(BUILD)
 
 # Our collector beside CPython's and Boehm's; BENCH=--quick takes seconds.
 bench-collector: all
