@@ -139,8 +139,10 @@ static bool is_void(const Element *element)
 
 static const char *after(const char *at, const char *mark)
 {
-    const char *found = strstr(at, mark);
-    return found == NULL ? at + strlen(at) : found + strlen(mark);
+    size_t bytes = strlen(mark);
+    while (*at != 0 && strncmp(at, mark, bytes) != 0)
+        at++;
+    return *at == 0 ? at : at + bytes;
 }
 
 /* The element that an end tag closes, or where we are if it closes none. */

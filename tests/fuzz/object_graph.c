@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * graph.c - a script of changes to an object graph, against a model of it.
+ * object_graph.c - a script of changes to an object graph, against a model of it.
  *
  * The model knows every reference, and finds by brute force what is reachable from
  * the references that the script itself holds.
@@ -11,7 +11,7 @@
  *   - Weak references give what was always reachable, and nothing that is gone.
  *
  * Four bytes are a command: what, and three operands.  As a program of its own it
- * makes scripts up: graph SEEDS [FIRST]; with libFuzzer it is a fuzz target.
+ * makes scripts up: object_graph SEEDS [FIRST]; with libFuzzer it is a fuzz target.
  */
 #include "object/world.h"
 
@@ -400,7 +400,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+#ifdef HG_FUZZ_ALONE
 int main(int argc, char **argv)
 {
     long seeds = argc > 1 ? atol(argv[1]) : 200;
