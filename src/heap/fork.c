@@ -152,7 +152,6 @@ static void list_abandoned(bool bare)
 /* The caller is alone and no lock is held; what is done here takes some of them. */
 static void mend(bool bare)
 {
-    ours_mend();
     arenas_mend(bare);
     if (bare) {
         huge_mend();

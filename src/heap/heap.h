@@ -16,37 +16,35 @@ struct heap {
 extern struct heap_space heap_space __attribute__((visibility("hidden")));
 extern __thread struct heap *heap_mine
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
-extern __thread struct heap *heap_ours
-    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern struct heap *heap_ours __attribute__((visibility("hidden")));
 
 /*
  * heap_mine is this thread's heap; heap_ours the one of all threads that take turns
  * under a lock of the caller's, as CPython's do: a block that one of them frees is
- * nobody else's, whoever allocated it.  Neither is ever NULL: a thread that has not
- * allocated yet points to a heap all of whose pools are one that is always
- * exhausted, so the fast paths need no test for it.
+ * nobody else's, whoever allocated it.  Neither is ever NULL: before there is one,
+ * it points to a heap all of whose pools are one that is always exhausted, so the
+ * fast paths need no test for it.
  *
  * Functions that take a heap may be given heap_mine; or, by whose turn it is,
  * heap_ours; or a heap that was opened as an object, by its owner.
  */
 
-/* What to give to functions other than the fast ones for heap_ours: makes it so
-   that they may be. */
+/* The heap to try next when heap_ours has nothing: itself, made if need be, or
+   heap_mine.  By whose turn it is, as the next one. */
 struct heap *heap_ours_joined(void);
 
-/* From now on heap_ours is each thread's own: there will be several such locks.  By
-   whose turn it is. */
+/* From now on there are several such locks: heap_ours is always exhausted, and each
+   thread uses its own. */
 void heap_ours_divide(void);
 
 static inline uintptr_t heap_base(void)
 {
-    return atomic_load_explicit(&heap_space.base, memory_order_relaxed);
+    return heap_space.base;
 }
 
 static inline struct pool *heap_pool_at(size_t offset)
 {
-    return atomic_load_explicit(&heap_space.pools, memory_order_relaxed) +
-           (offset >> SLOT_SHIFT);
+    return heap_space.pools + (offset >> SLOT_SHIFT);
 }
 
 /* Whether an address is in the window, which is not yet to say that it is a block.
@@ -128,8 +126,9 @@ static inline struct pool *heap_fast_pool(const struct heap *heap,
     return __builtin_expect(owner == heap, 1) ? pool : NULL;
 }
 
-/* After heap_fast_pool(): whether another try will do, because the block is a small
-   one of a pool of this heap's that was full.  Cheaper than heap_free_slow(). */
+/* After heap_fast_pool(): whether (another) try will do, because the block is a
+   small one of a pool of this heap's, be it one that was full.  Cheaper than
+   heap_free_slow(). */
 bool heap_reopen(struct heap *heap, const void *block);
 
 void heap_pool_emptied(struct pool *pool); /* by its owner; used became 0 */

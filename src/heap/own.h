@@ -365,9 +365,6 @@ heap_new(void); /* an empty one; with heaps_lock; NULL: no memory */
 /* After a slow path, with no lock held.  May abandon the heap. */
 void thread_slow_end(struct thread_heap *heap);
 
-/* In the child of a fork: nobody else shares the common heap any more. */
-void ours_mend(void);
-
 struct thread_heap *abandoned_pop(void); /* with heaps_lock; NULL: none */
 /* With heaps_lock.  Those with warm pools first, for new threads. */
 void abandoned_push(struct thread_heap *heap, bool first);

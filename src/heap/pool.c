@@ -374,6 +374,8 @@ bool heap_reopen(struct heap *fast, const void *block)
         return false;
     struct thread_heap *heap = (struct thread_heap *)fast;
     struct pool *pool = heap_pool_at(offset);
+    if (atomic_load_explicit(&pool->fast, memory_order_relaxed) == fast)
+        return true;
     size_t within = offset & (SLOT_BYTES - 1);
     uint64_t product = pool_product(pool, within);
     if (pool_state(pool) != POOL_FULL || pool->class >= SMALL_CLASSES ||

@@ -151,9 +151,8 @@ static bool start(void)
     table_pools.start = base - DESCRIPTOR_WINDOW;
     table_arenas.start = table_pools.start - ARENA_TABLE_BYTES;
     table_heaps.start = table_arenas.start - HEAP_TABLE_BYTES;
-    atomic_store_explicit(&heap_space.pools, (struct pool *)table_pools.start,
-                          memory_order_relaxed);
-    atomic_store_explicit(&heap_space.base, base, memory_order_relaxed);
+    heap_space.pools = (struct pool *)table_pools.start;
+    heap_space.base = base;
     return true;
 }
 

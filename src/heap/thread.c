@@ -33,8 +33,7 @@ _Static_assert(CLASSES == (BLOCK_ALIGN == 8 ? 88 : 72), "EACH_CLASS");
 
 __thread struct heap *heap_mine __attribute__((tls_model("initial-exec"))) =
     &heap_exhausted.fast;
-__thread struct heap *heap_ours __attribute__((tls_model("initial-exec"))) =
-    &heap_exhausted.fast;
+struct heap *heap_ours = &heap_exhausted.fast;
 static __thread bool borrows __attribute__((tls_model("initial-exec")));
 
 uint32_t heaps_count; /* guarded by heaps_lock */
@@ -62,12 +61,9 @@ static void heap_abandon(struct thread_heap *heap)
     lock_release(&heaps_lock);
 }
 
-static void ours_leave(void);
-
 static void thread_ends(void *heap)
 {
     borrows = true;
-    ours_leave();
     /* Not so if the thread went through fork() and the like; then it has none. */
     if (heap_mine == heap) {
         heap_abandon(heap);
@@ -136,91 +132,34 @@ void thread_slow_end(struct thread_heap *heap)
 /* --- the heap that threads take turns in ---------------------------------------
  */
 
-/* A thread whose heap_ours is the common heap. */
-struct sharer {
-    struct heap **ours;
-    struct sharer *next, **link; /* guarded by heaps_lock */
-};
-
-static __thread struct sharer sharer __attribute__((tls_model("initial-exec")));
-static struct sharer *sharers;          /* guarded by heaps_lock */
-static struct thread_heap *common_heap; /* guarded by heaps_lock; NULL: none yet */
-static bool divided;                    /* guarded by heaps_lock */
-
-/* With heaps_lock. */
-static void sharer_add(void)
-{
-    sharer = (struct sharer){&heap_ours, sharers, &sharers};
-    if (sharers != NULL)
-        sharers->link = &sharer.next;
-    sharers = &sharer;
-}
-
-/* The thread's own heap comes first: with it comes the destructor by which the
-   thread leaves.  Where there is none, heap_ours stays exhausted. */
-static struct thread_heap *ours_join(void)
-{
-    struct thread_heap *mine = heap_of_thread();
-    if (mine == NULL)
-        mine = thread_enter();
-    lock_take(&heaps_lock);
-    if (!divided && common_heap == NULL) {
-        common_heap = heap_new();
-        if (common_heap != NULL)
-            atomic_store_explicit(&common_heap->state, HEAP_OURS,
-                                  memory_order_relaxed);
-    }
-    struct thread_heap *heap = divided ? mine : common_heap;
-    if (heap != NULL && !borrows) {
-        heap_ours = &heap->fast;
-        if (!divided)
-            sharer_add();
-    }
-    lock_release(&heaps_lock);
-    return heap;
-}
-
-static void ours_leave(void)
-{
-    lock_take(&heaps_lock);
-    if (sharer.link != NULL) {
-        *sharer.link = sharer.next;
-        if (sharer.next != NULL)
-            sharer.next->link = sharer.link;
-        sharer.link = NULL;
-    }
-    heap_ours = &heap_exhausted.fast;
-    lock_release(&heaps_lock);
-}
+/* Once heap_ours was divided. */
+static _Atomic bool
+    divided; /* relaxed: who must know is told by the caller's lock */
 
 struct heap *heap_ours_joined(void)
 {
     if (HG_LIKELY(heap_ours != &heap_exhausted.fast))
         return heap_ours;
-    struct thread_heap *joined = heap_start() ? ours_join() : NULL;
-    return joined != NULL ? &joined->fast : heap_mine;
+    if (atomic_load_explicit(&divided, memory_order_relaxed) || !heap_start())
+        return heap_mine;
+    lock_take(&heaps_lock);
+    struct thread_heap *heap = heap_new();
+    if (heap != NULL) {
+        atomic_store_explicit(&heap->state, HEAP_OURS, memory_order_relaxed);
+        heap_ours = &heap->fast;
+    }
+    lock_release(&heaps_lock);
+    return heap != NULL ? heap_ours : heap_mine;
 }
 
 void heap_ours_divide(void)
 {
+    atomic_store_explicit(&divided, true, memory_order_relaxed);
+    if (heap_ours == &heap_exhausted.fast)
+        return;
+    struct thread_heap *heap = (struct thread_heap *)heap_ours;
+    heap_ours = &heap_exhausted.fast;
     lock_take(&heaps_lock);
-    divided = true;
-    for (struct sharer *s = sharers; s != NULL; s = s->next) {
-        *s->ours = &heap_exhausted.fast;
-        s->link = NULL;
-    }
-    sharers = NULL;
-    if (common_heap != NULL)
-        abandon(common_heap);
-    common_heap = NULL;
+    abandon(heap);
     lock_release(&heaps_lock);
-}
-
-void ours_mend(void)
-{
-    bool mine = sharer.link != NULL;
-    sharers = NULL;
-    sharer.link = NULL;
-    if (mine)
-        sharer_add();
 }

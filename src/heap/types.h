@@ -129,12 +129,13 @@ struct pool {
 _Static_assert(sizeof(struct pool) == DESCRIPTOR_BYTES, "descriptors are an array");
 
 /*
- * Where the window is: set once, before `bytes` is first not 0, hence relaxed.
- * `bytes` then only grows.
+ * Where the window is: set once, before `bytes` is first not 0, so whoever sees
+ * that sees these too; they are no atomics, for then each would cost an
+ * instruction. `bytes` only grows.
  */
 struct heap_space {
-    _Atomic uintptr_t base;
-    _Atomic(struct pool *) pools; /* descriptors, at base - DESCRIPTOR_WINDOW */
+    uintptr_t base;
+    struct pool *pools; /* descriptors, at base - DESCRIPTOR_WINDOW */
     _Atomic size_t
         bytes; /* of the window in use; descriptors below it are all mapped
                   and visible: release by arenas_grow(), acquire by readers */

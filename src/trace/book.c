@@ -62,9 +62,9 @@ void book_away(uint32_t node, enum ledger_domain domain, bool freed, size_t byte
             __atomic_fetch_add(&ledger->header->lost.away_races, 1,
                                __ATOMIC_RELAXED);
             if (freed)
-                book_freed(node, domain, bytes);
+                book_freed(tag_of(node, 0), domain, bytes);
             else
-                book_allocated(node, domain, bytes);
+                book_allocated(tag_of(node, 0), domain, bytes);
             return;
         }
         table[i] = (struct ledger_away){0};

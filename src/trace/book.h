@@ -33,6 +33,13 @@ static inline uint32_t tag_node(uint32_t tag)
     return tag >> TAG_NODE_SHIFT;
 }
 
+/* How far its node is from the first one: a tag without its low bits. */
+static inline size_t tag_offset(uint32_t tag)
+{
+    _Static_assert(sizeof(struct ledger_node) == 1 << TAG_NODE_SHIFT, "tags");
+    return tag & ~(uint32_t)((1 << TAG_NODE_SHIFT) - 1);
+}
+
 /*
  * The book: what the fast path needs to know.  One writer at a time, the holder
  * of the interpreter's lock.
@@ -113,6 +120,13 @@ HG_ALWAYS_INLINE void counters_freed(struct ledger_counters *counters,
     counters->freed_blocks++;
 }
 
+/* Of the node that a tag names. */
+HG_ALWAYS_INLINE struct ledger_counters *book_counters(uint32_t tag)
+{
+    return &((struct ledger_node *)((char *)book.nodes + tag_offset(tag)))
+                ->counters;
+}
+
 /* So much more is live. */
 HG_ALWAYS_INLINE void book_more(struct ledger_header *header, size_t bytes)
 {
@@ -123,20 +137,21 @@ HG_ALWAYS_INLINE void book_more(struct ledger_header *header, size_t bytes)
     }
 }
 
-/* A block of a domain that has counters of its own: MEM and RAW, not OBJ. */
-HG_ALWAYS_INLINE void book_allocated(uint32_t node, enum ledger_domain domain,
+/* A block with this tag, of a domain that has counters of its own or not: MEM and
+   RAW have, OBJ has none. */
+HG_ALWAYS_INLINE void book_allocated(uint32_t tag, enum ledger_domain domain,
                                      size_t bytes)
 {
     struct ledger_header *header = book.header;
     uint32_t epoch = header->epoch;
 
-    counters_allocated(&book.nodes[node].counters, epoch, bytes);
+    counters_allocated(book_counters(tag), epoch, bytes);
     if (domain != LEDGER_OBJ)
         counters_allocated(&header->domain[domain], epoch, bytes);
     book_more(header, bytes);
 }
 
-HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain,
+HG_ALWAYS_INLINE void book_freed(uint32_t tag, enum ledger_domain domain,
                                  size_t bytes)
 {
     struct ledger_header *header = book.header;
@@ -146,7 +161,7 @@ HG_ALWAYS_INLINE void book_freed(uint32_t node, enum ledger_domain domain,
         header->epoch++;
         __asm__ volatile("" ::: "memory"); /* as in counters_touch() */
     }
-    counters_freed(&book.nodes[node].counters, header->epoch, bytes);
+    counters_freed(book_counters(tag), header->epoch, bytes);
     if (domain != LEDGER_OBJ)
         counters_freed(&header->domain[domain], header->epoch, bytes);
     header->below_peak_bytes += (int64_t)bytes;

@@ -210,7 +210,7 @@ START_TEST(divided_it_is_each_threads_own)
         pthread_join(thread[i], NULL);
     ck_assert_uint_eq(live_blocks(), 0);
     give_ours(take_ours(SMALL));
-    ck_assert_ptr_eq(heap_ours, heap_mine);
+    ck_assert_ptr_eq(heap_ours_joined(), heap_mine);
     heap_check();
 }
 END_TEST

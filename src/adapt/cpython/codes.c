@@ -22,7 +22,6 @@
 struct known_code {
     void *code; /* NULL: free */
     uint32_t id;
-    uint32_t bytecode_bytes;
 };
 
 /* By open addressing on the address; deletion moves the followers up. */
@@ -119,6 +118,8 @@ static void *field(const void *code, size_t offset)
     return *(void *const *)((const char *)code + offset);
 }
 
+enum { BYTES_SIZE = 16, BYTES_DATA = 32 }; /* of an object of bytes */
+
 static int int_field(const void *code, size_t offset)
 {
     return *(const int *)((const char *)code + offset);
@@ -146,19 +147,98 @@ uint32_t codes_id(const struct py_layout *layout, void *code)
     struct place place;
     if (heap_find(code, &place) && place.tag != NULL)
         *place.tag |= TAG_WATCHED;
-    /* ob_size of a code object counts its code units. */
-    size_t units = (size_t)field(code, 16);
-    known.slots[slot_of(code)] = (struct known_code){
-        .code = code, .id = id, .bytecode_bytes = (uint32_t)units * 2};
+    known.slots[slot_of(code)] = (struct known_code){.code = code, .id = id};
     known.count++;
     return id;
+}
+
+/*
+ * Where reading a code object's table of lines has got to.  The interpreter's own
+ * function begins at the beginning each time, which makes a long module's body,
+ * run from top to bottom, cost the square of its length.
+ */
+struct line_cursor {
+    void *code; /* NULL: free */
+    const uint8_t *next, *end;
+    int from, to; /* bytes of code that the entry before `next` is for */
+    int line;     /* its line; -1: none */
+    int computed; /* what the next entry's line is relative to */
+};
+
+enum { CURSOR_BITS = 6, CURSORS = 1 << CURSOR_BITS };
+static struct line_cursor cursors[CURSORS];
+
+static struct line_cursor *cursor_of(const void *code)
+{
+    return &cursors[(uint32_t)((uintptr_t)code >> 4) * 0x9E3779B1u >>
+                    (32 - CURSOR_BITS)];
+}
+
+static void cursor_rewind(const struct py_layout *layout, struct line_cursor *c,
+                          void *code)
+{
+    const char *table = field(code, layout->code_lines);
+    size_t bytes = (size_t)field(table, BYTES_SIZE);
+
+    c->code = code;
+    c->next = (const uint8_t *)table + BYTES_DATA;
+    c->end = c->next + bytes;
+    c->from = c->to = 0;
+    c->line = -1;
+    c->computed = int_field(code, layout->code_first_line);
+}
+
+/* The signed number of a line's entry: six bits a byte, the least first. */
+static int read_difference(const uint8_t *at)
+{
+    unsigned value = *at & 63;
+
+    for (int shift = 6; (*at & 64) != 0; shift += 6)
+        value |= (*++at & 63u) << shift;
+    return (value & 1) != 0 ? -(int)(value >> 1) : (int)(value >> 1);
+}
+
+/* An entry is a byte with the highest bit set and some without: see
+   Objects/locations.md in CPython's sources. */
+static void cursor_step(struct line_cursor *c)
+{
+    enum { ONE_LINE = 10, NO_COLUMNS = 13, LONG = 14, NO_LINE = 15 };
+    uint8_t first = *c->next;
+    int kind = first >> 3 & 15;
+
+    if (kind == LONG || kind == NO_COLUMNS)
+        c->computed += read_difference(c->next + 1);
+    else if (kind >= ONE_LINE && kind < NO_COLUMNS)
+        c->computed += kind - ONE_LINE;
+    c->line = kind == NO_LINE ? -1 : c->computed;
+    c->from = c->to;
+    c->to += ((first & 7) + 1) * 2;
+    do
+        c->next++;
+    while (c->next < c->end && (*c->next & 0x80) == 0);
 }
 
 uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip)
 {
     int offset = (int)(ip - ((uintptr_t)code + layout->code_bytecode));
-    int line = python.code_line(code, offset);
+    struct line_cursor *c = cursor_of(code);
+
+    if (c->code != code || offset < c->from)
+        cursor_rewind(layout, c, code);
+    while (c->to <= offset && c->next < c->end)
+        cursor_step(c);
+    int line = offset < 0       ? int_field(code, layout->code_first_line)
+               : offset < c->to ? c->line
+                                : -1;
+#if HG_CHECK >= 2
+    HG_VERIFY(line == python.code_line(code, offset), "a line differs", code);
+#endif
     return line > 0 ? (uint32_t)line : 0;
+}
+
+void codes_forget_lines(void)
+{
+    memset(cursors, 0, sizeof cursors);
 }
 
 bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip)
@@ -169,17 +249,15 @@ bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip
     return at < (intptr_t)units * 2;
 }
 
-bool codes_died(const struct py_layout *layout, void *block, uintptr_t *begin,
-                uintptr_t *end)
+bool codes_died(void *block)
 {
     if (known.slots == NULL)
         return false;
     size_t i = slot_of(block);
     if (known.slots[i].code != block)
         return false;
-    /* 3.11's instruction pointer is one unit before the code in a new frame. */
-    *begin = (uintptr_t)block + layout->code_bytecode - 2;
-    *end = *begin + known.slots[i].bytecode_bytes + 4;
     forget(i);
+    if (cursor_of(block)->code == block)
+        cursor_of(block)->code = NULL;
     return true;
 }

@@ -15,16 +15,17 @@
  */
 uint32_t codes_id(const struct py_layout *layout, void *code);
 
-/* The line of an instruction; 0 when it has none. */
+/* The line of an instruction; 0 when it has none.  For code whose death nobody
+   tells, because codes_id() was not called, codes_forget_lines() has to follow. */
 uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip);
+void codes_forget_lines(void);
 
 /* Whether the frame has yet to reach its first traceable instruction: it makes
    cells or a generator, which its caller is charged with, as tracemalloc does. */
 bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip);
 
-/* A watched block is freed.  If it was a code object that we know, forget it, tell
-   where its instructions were, and return true. */
-bool codes_died(const struct py_layout *layout, void *block, uintptr_t *begin,
-                uintptr_t *end);
+/* A watched block is freed.  If it was a code object that we know, forget it and
+   return true. */
+bool codes_died(void *block);
 
 #endif

@@ -22,8 +22,6 @@ __thread void *frames_my_state __attribute__((tls_model("initial-exec")));
 enum { LINE_CACHE_BITS = 12, LINE_CACHE_ENTRIES = 1 << LINE_CACHE_BITS };
 enum { FIRST_ENTRIES = 4096 / sizeof(struct frame_entry), BUCKETS = 256 };
 
-static const struct py_layout row_311 = LAYOUT_311, row_312 = LAYOUT_312;
-
 /* The stacks of all thread states, by address; and those without one, for reuse. */
 static struct frame_stack *buckets[BUCKETS];
 static struct frame_stack *unused;
@@ -375,28 +373,6 @@ static uint32_t set_top(struct frame_stack *stack)
     return top->node;
 }
 
-/*
- * The usual case of an innermost frame that cannot be marked (a generator, a
- * module's body): the same frame as last time, called by the same marked frame at
- * the same instruction, or by nobody.
- */
-static bool same_callers(const struct py_layout *l, const struct frame_stack *stack,
-                         void *frame)
-{
-    uint32_t depth = stack->depth;
-
-    if (depth == 0 || stack->entries[depth - 1].frame != frame)
-        return false;
-    void *below = caller(l, frame);
-    if (below == NULL)
-        return depth == 1;
-    if (depth == 1)
-        return false;
-    const struct frame_entry *entry = &stack->entries[depth - 2];
-    return entry->frame == below && frame_is_marked(l, below) &&
-           entry->ip == frame_ip(l, below);
-}
-
 HG_ALWAYS_INLINE void put_entry(const struct py_layout *l,
                                 struct frame_stack *stack, uint32_t index,
                                 void *frame)
@@ -411,9 +387,10 @@ HG_ALWAYS_INLINE void put_entry(const struct py_layout *l,
 }
 
 /*
- * Without marks: whether the callers of a remembered frame that is under way stand
- * where they stood.  Each frame that is looked at is named by one that is under
- * way. The addresses are ours, so that the loads need not wait for each other.
+ * Whether the callers of a remembered frame without a mark, which is under way,
+ * stand where they stood.  Each frame that is looked at is named by one that is
+ * under way. The addresses are ours, so that the loads need not wait for each
+ * other.
  */
 HG_ALWAYS_INLINE bool callers_stand(const struct py_layout *l,
                                     const struct frame_stack *stack, uint32_t index)
@@ -423,6 +400,8 @@ HG_ALWAYS_INLINE bool callers_stand(const struct py_layout *l,
         if (caller(l, stack->entries[index].frame) != below->frame ||
             frame_ip(l, below->frame) != below->ip)
             return false;
+        if (frame_is_marked(l, below->frame))
+            return true;
     }
     return caller(l, stack->entries[0].frame) == NULL;
 }
@@ -432,39 +411,72 @@ HG_ALWAYS_INLINE bool callers_stand(const struct py_layout *l,
 HG_ALWAYS_INLINE uint32_t find_near_top(const struct frame_stack *stack,
                                         const void *frame)
 {
+    enum { NEAR = 8 };
     uint32_t depth = stack->depth;
 
-    for (uint32_t j = depth; j > 0 && j + 4 > depth; j--)
+    for (uint32_t j = depth; j > 0 && j + NEAR > depth; j--)
         if (stack->entries[j - 1].frame == frame)
             return j;
     return 0;
 }
 
 /*
+ * Frames without a mark stand if all below them do and they have not moved. `above`
+ * are `n` frames, innermost first; how many do not stand is returned, and *kept is
+ * how many of the remembered do.
+ */
+HG_ALWAYS_INLINE uint32_t stand(const struct py_layout *l,
+                                struct frame_stack *stack, void *const *above,
+                                uint32_t n, uint32_t *kept)
+{
+    while (n > 0 && *kept < stack->depth) {
+        void *frame = above[n - 1];
+        if (stack->entries[*kept].frame != frame ||
+            stack->entries[*kept].ip != frame_ip(l, frame))
+            break;
+        mark(l, frame);
+        ++*kept;
+        n--;
+    }
+    return n;
+}
+
+/*
  * What mostly happens between two allocations: a remembered frame near the top has
- * called a function, or a function has returned to one.  False: neither.
+ * called functions, resumed coroutines, or been returned to.  False: something
+ * else.
  */
 HG_ALWAYS_INLINE bool step(const struct py_layout *l, struct frame_stack *stack,
                            void *frame)
 {
-    bool marks = l->mark != MARK_NONE;
-    bool returned =
-        marks ? frame_is_marked(l, frame) : find_near_top(stack, frame) != 0;
-    void *joint = returned ? frame : caller(l, frame);
+    enum { ABOVE_MAX = 8 };
+    void *above[ABOVE_MAX];
+    uint32_t n = 0;    /* frames above the joint */
+    uint32_t kept = 0; /* remembered frames that stand */
 
-    if (joint == NULL || (marks && !frame_is_marked(l, joint)))
+    for (; frame != NULL; frame = caller(l, frame)) {
+        if (l->mark == MARK_NONE || frame_is_marked(l, frame)) {
+            kept = find_near_top(stack, frame);
+            if (kept != 0)
+                break;
+            if (l->mark != MARK_NONE)
+                return false;
+        }
+        if (n == ABOVE_MAX)
+            return false;
+        above[n++] = frame;
+    }
+    if (kept != 0) {
+        if (l->mark == MARK_NONE && !callers_stand(l, stack, kept - 1))
+            return false;
+        refresh(l, stack, kept - 1);
+    }
+    n = stand(l, stack, above, n, &kept);
+    if (!more_entries(stack, kept + n))
         return false;
-    uint32_t depth = find_near_top(stack, joint);
-    if (depth == 0 || (!marks && !callers_stand(l, stack, depth - 1)))
-        return false;
-    refresh(l, stack, depth - 1);
-    stack->depth = depth;
-    if (returned)
-        return true;
-    if (!more_entries(stack, depth + 1))
-        return false;
-    put_entry(l, stack, depth, frame);
-    stack->depth = depth + 1;
+    for (; n > 0; n--, kept++)
+        put_entry(l, stack, kept, above[n - 1]);
+    stack->depth = kept;
     return true;
 }
 
@@ -490,14 +502,7 @@ static uint32_t rejoin(const struct py_layout *l, struct frame_stack *stack,
         }
         walked.frames[above++] = f;
     }
-    /* Frames without a mark stand if all below them do and they have not moved. */
-    while (above > 0 && kept < stack->depth &&
-           stack->entries[kept].frame == walked.frames[above - 1] &&
-           stack->entries[kept].ip == frame_ip(l, walked.frames[above - 1])) {
-        mark(l, walked.frames[above - 1]);
-        kept++;
-        above--;
-    }
+    above = stand(l, stack, walked.frames, above, &kept);
     if (!more_entries(stack, kept + above)) {
         session.ledger.header->lost.frames_too_deep++;
         stack->depth = 0;
@@ -517,10 +522,8 @@ uint32_t frames_blind(void)
     return book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
 }
 
-uint32_t frames_slow(void *state, void *frame)
+HG_ALWAYS_INLINE uint32_t slow(const struct py_layout *l, void *state, void *frame)
 {
-    const struct py_layout *l = python.layout;
-
     if (HG_UNLIKELY(book.nodes == NULL) && !session_awake())
         return LEDGER_NO_NODE;
     if (HG_UNLIKELY(observer_attention)) {
@@ -561,49 +564,69 @@ uint32_t frames_slow(void *state, void *frame)
         refresh(l, stack, stack->depth - 1);
         return set_top(stack);
     }
-    /* The usual cases, with the row as a constant. */
-    if (l->minor == row_311.minor   ? step(&row_311, stack, frame)
-        : l->minor == row_312.minor ? step(&row_312, stack, frame)
-                                    : step(l, stack, frame))
-        return set_top(stack);
-    if (same_callers(l, stack, frame)) {
-        refresh(l, stack, stack->depth - 1);
+    uint32_t depth = stack->depth;
+    if (depth > 0 && stack->entries[depth - 1].frame == frame &&
+        callers_stand(l, stack, depth - 1)) {
+        refresh(l, stack, depth - 1);
         return set_top(stack);
     }
+    if (step(l, stack, frame))
+        return set_top(stack);
     return rejoin(l, stack, frame);
 }
+
+#define FRAMES_SLOW(name)                                                          \
+    uint32_t frames_slow_##name(void *state, void *frame)                          \
+    {                                                                              \
+        static const struct py_layout row = LAYOUT_##name;                         \
+        return slow(&row, state, frame);                                           \
+    }
+EACH_LAYOUT(FRAMES_SLOW)
 
 /* ------------------------------------------------------------------ what is told
  */
 
-static void forget_instructions(uintptr_t begin, uintptr_t end)
+/*
+ * Blocks of code objects that died.  While they are held no other code comes to lie
+ * there, so what is remembered of their instructions does no harm; and when all of
+ * it is forgotten, it is for many of them at once.
+ */
+enum { DEAD_MAX = 256, DEAD_BYTES_MAX = 256 << 10 };
+static struct {
+    void *block[DEAD_MAX];
+    uint32_t count;
+    size_t bytes;
+} dead;
+
+static void release_dead(void)
 {
-    for (size_t s = 0; s < NODE_CACHE_SETS; s++)
-        for (int way = 0; way < 2; way++)
-            if (node_cache[s][way].ip - begin < end - begin)
-                node_cache[s][way] = (struct node_cache_entry){0};
-    for (size_t i = 0; i < LINE_CACHE_ENTRIES; i++)
-        if (line_cache[i].ip - begin < end - begin)
-            line_cache[i].ip = 0;
+    memset(node_cache, 0, sizeof node_cache);
+    lock_take(&session_names);
+    memset(line_cache, 0, sizeof line_cache);
+    lock_release(&session_names);
+    frames_forget();
+    for (uint32_t i = 0; i < dead.count; i++)
+        heap_free_in(heap_ours_joined(), dead.block[i]);
+    dead.count = 0;
+    dead.bytes = 0;
 }
 
-void frames_block_died(void *block)
+bool frames_block_died(void *block, size_t bytes)
 {
-    uintptr_t begin, end;
-
     lock_take(&session_names);
-    bool was_code =
-        python.layout != NULL && codes_died(python.layout, block, &begin, &end);
-    if (was_code)
-        forget_instructions(begin, end);
+    bool was_code = python.layout != NULL && codes_died(block);
     lock_release(&session_names);
-    if (was_code) {
-        frames_forget();
-    } else {
+    if (!was_code) {
         if (frames_my_state == block)
             frames_my_state = NULL;
         drop_stack(block);
+        return false;
     }
+    dead.block[dead.count++] = block;
+    dead.bytes += bytes;
+    if (dead.count == DEAD_MAX || dead.bytes >= DEAD_BYTES_MAX)
+        release_dead();
+    return true;
 }
 
 void frames_block_died_away(void)
@@ -665,7 +688,9 @@ bool frames_lock_is_mine_slow(void *state)
 void frames_check(void *state, void *frame, uint32_t node)
 {
     const struct py_layout *l = python.layout;
+    enum { DEEP = 5000, SOMETIMES = 32 };
     static void *chain[1 << 20];
+    static uint32_t checks;
     uint32_t n = 0;
 
     if (node == LEDGER_NO_NODE || node == LEDGER_NOT_RECORDED || state == NULL ||
@@ -680,6 +705,8 @@ void frames_check(void *state, void *frame, uint32_t node)
             if (!frame_is_shim(l, f))
                 chain[n++] = f;
     }
+    if (n > DEEP && checks++ % SOMETIMES != 0)
+        return; /* each of them would take the square of the depth */
     uint32_t want = threads_node();
     while (n > 0) {
         n--;

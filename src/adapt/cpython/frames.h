@@ -134,7 +134,26 @@ HG_ALWAYS_INLINE void *current_frame(const struct py_layout *l, const void *stat
  * Everything but the usual case.  Returns LEDGER_NO_NODE when this process keeps no
  * accounts.  Holder of the interpreter's lock only, no block without a tag in hand.
  */
-uint32_t frames_slow(void *state, void *frame) HG_NOINLINE;
+#define FRAMES_SLOW(name)                                                          \
+    uint32_t frames_slow_##name(void *state, void *frame) HG_NOINLINE;
+EACH_LAYOUT(FRAMES_SLOW)
+#undef FRAMES_SLOW
+
+HG_ALWAYS_INLINE uint32_t frames_slow(const struct py_layout *l, void *state,
+                                      void *frame)
+{
+    enum { MAJOR = 300 };
+
+    switch (l->minor + MAJOR) {
+#define FRAMES_SLOW(name)                                                          \
+    case name:                                                                     \
+        return frames_slow_##name(state, frame);
+        EACH_LAYOUT(FRAMES_SLOW)
+#undef FRAMES_SLOW
+    default:
+        __builtin_unreachable();
+    }
+}
 
 /* The node of a thread that has let go of the interpreter's lock and asks for
    itself: its frames stand still.  They are read from the innermost to the
@@ -197,27 +216,32 @@ HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l,
     return node;
 }
 
-/* The same for whoever is on a slow path already. */
-static inline uint32_t frames_node(void)
+/* When frames_fast() does not know. */
+HG_ALWAYS_INLINE uint32_t frames_ask(const struct py_layout *l)
 {
-    const struct py_layout *l = python.layout;
-    uint32_t node = frames_fast(l, session.config.mode);
-    if (node != LEDGER_NO_NODE)
-        return node;
     void *state = current_state(l);
     void *frame = state != NULL ? current_frame(l, state) : NULL;
-    node = frames_slow(state, frame);
+    uint32_t node = frames_slow(l, state, frame);
 #if HG_CHECK >= 2
     frames_check(state, frame, node);
 #endif
     return node;
 }
 
+/* The same for whoever is on a slow path already. */
+static inline uint32_t frames_node(void)
+{
+    const struct py_layout *l = python.layout;
+    uint32_t node = frames_fast(l, session.config.mode);
+    return node != LEDGER_NO_NODE ? node : frames_ask(l);
+}
+
 /* ------------------------------------------------------------------ what is told
  */
 
-/* A watched block is freed: a code object or a thread's state.  Lock held. */
-void frames_block_died(void *block) HG_COLD;
+/* A watched block is freed: a code object or a thread's state.  Lock held.  True:
+   it will be given back to the heap later, by frames.c. */
+bool frames_block_died(void *block, size_t bytes) HG_COLD;
 
 /* The same without the lock, as the states of threads are that end: nothing is done
    but that the next allocation looks whose state it has. */

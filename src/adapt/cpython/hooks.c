@@ -90,30 +90,33 @@ static void record(struct owner owner, enum ledger_domain domain,
         book_away(owner.node, LEDGER_RAW, false, bytes);
     } else {
         book_watch_epochs();
-        book_allocated(owner.node, domain, bytes);
+        book_allocated(*place->tag, domain, bytes);
     }
 }
 
-/* Strike out a block of any kind that is about to be freed, or resized. */
-static void strike(bool away, enum ledger_domain domain, void *block,
+/* Strike out a block of any kind that is about to be freed, or resized.  True: the
+   adapter keeps it for now. */
+static bool strike(bool away, enum ledger_domain domain, void *block,
                    const struct place *place, size_t bytes)
 {
     uint32_t node;
 
     if (place->tag == NULL || book.nodes == NULL)
-        return;
+        return false;
     node = tag_node(*place->tag);
     if (node == LEDGER_NO_NODE)
-        return;
+        return false;
     if (away) {
         if (*place->tag & TAG_WATCHED)
             frames_block_died_away();
         book_away(node, LEDGER_RAW, true, bytes);
-        return;
+        return false;
     }
-    if (*place->tag & TAG_WATCHED)
-        frames_block_died(block);
-    book_freed(node, domain, bytes);
+    book_freed(*place->tag, domain, bytes);
+    if (HG_LIKELY((*place->tag & TAG_WATCHED) == 0))
+        return false;
+    *place->tag = tag_of(LEDGER_NO_NODE, 0);
+    return frames_block_died(block, bytes);
 }
 
 static HG_NOINLINE void *allocate_slow(struct owner owner,
@@ -145,9 +148,9 @@ static HG_NOINLINE void free_slow(bool away, enum py_domain domain, void *block)
             before[domain].free(before[domain].context, block);
         return;
     }
-    if (place.tag != NULL)
-        strike(away, ledger_domains[domain], block, &place, block_bytes(&place));
-    heap_free_in(heap_joined(ledger_domains[domain]), block);
+    size_t bytes = place.tag != NULL ? block_bytes(&place) : 0;
+    if (!strike(away, ledger_domains[domain], block, &place, bytes))
+        heap_free_in(heap_joined(ledger_domains[domain]), block);
 }
 
 /* A block of the allocator before us: resize it there, then move it here. */
@@ -190,9 +193,8 @@ static HG_NOINLINE void *resize(struct owner owner, enum py_domain py_domain,
             if (moved == NULL)
                 return NULL;
             memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
-            if (old.tag != NULL)
-                strike(owner.away, domain, block, &old, old_bytes);
-            heap_free_in(heap, block);
+            if (!strike(owner.away, domain, block, &old, old_bytes))
+                heap_free_in(heap, block);
             record(owner, domain, &place, bytes);
             return moved;
         }
@@ -234,17 +236,17 @@ HG_ALWAYS_INLINE bool is_quiet(enum py_domain domain, size_t bytes)
 }
 
 /* Take a small block and write it down; NULL: not on the fast path. */
-HG_ALWAYS_INLINE void *take_small(enum py_domain domain, uint32_t node,
-                                  size_t bytes)
+HG_ALWAYS_INLINE void *take_small(struct heap *heap, enum py_domain domain,
+                                  uint32_t node, size_t bytes)
 {
     struct pool *pool;
-    void *block = heap_alloc_fast(heap_of(domain), heap_small_class(bytes), &pool);
+    void *block = heap_alloc_fast(heap, heap_small_class(bytes), &pool);
 
     if (HG_UNLIKELY(block == NULL))
         return NULL;
-    pool->tags[heap_block_index(pool, block)] =
-        tag_of(node, heap_small_slack(bytes));
-    book_allocated(node, ledger_domains[domain], bytes);
+    uint32_t tag = tag_of(node, heap_small_slack(bytes));
+    pool->tags[heap_block_index(pool, block)] = tag;
+    book_allocated(tag, ledger_domains[domain], bytes);
     return block;
 }
 
@@ -252,13 +254,17 @@ HG_ALWAYS_INLINE void *take_small(enum py_domain domain, uint32_t node,
 static HG_NOINLINE void *take_small_slow(enum py_domain domain, uint32_t node,
                                          size_t bytes)
 {
-    if (HG_LIKELY(heap_refill(heap_of(domain), heap_small_class(bytes)))) {
+    struct heap *heap = heap_joined(ledger_domains[domain]);
+
+    if (HG_LIKELY(heap_refill(heap, heap_small_class(bytes)))) {
         book_watch_epochs();
-        return take_small(domain, node, bytes);
+        return take_small(heap, domain, node, bytes);
     }
     return allocate_slow((struct owner){.node = node}, ledger_domains[domain],
                          bytes, false);
 }
+
+typedef void *malloc_moved(size_t bytes);
 
 static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
 {
@@ -270,23 +276,35 @@ static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
     struct owner owner = traced_owner(domain);
 
     if (n <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away) {
-        void *block = take_small(domain, owner.node, n);
+        void *block = take_small(heap_of(domain), domain, owner.node, n);
         return block != NULL ? block : take_small_slow(domain, owner.node, n);
     }
     return allocate_slow(owner, ledger_domains[domain], n, false);
 }
 
+/* A small block, when another function allocates than the last time. */
+HG_ALWAYS_INLINE void *traced_malloc_moved(const struct py_layout *l,
+                                           enum py_domain domain, size_t bytes)
+{
+    uint32_t node = frames_ask(l);
+
+    if (HG_UNLIKELY(node == LEDGER_NO_NODE))
+        return traced_malloc_slow(domain, bytes);
+    void *block = take_small(heap_of(domain), domain, node, bytes);
+    return HG_LIKELY(block != NULL) ? block : take_small_slow(domain, node, bytes);
+}
+
 HG_ALWAYS_INLINE void *traced_malloc(const struct py_layout *l,
                                      enum ledger_mode mode, enum py_domain domain,
-                                     size_t bytes)
+                                     malloc_moved *moved, size_t bytes)
 {
     if (HG_UNLIKELY(!is_quiet(domain, bytes)) ||
         (domain == PY_RAW && !frames_lock_is_mine_fast(l, current_state(l))))
         return traced_malloc_slow(domain, bytes);
     uint32_t node = frames_fast(l, mode);
     if (HG_UNLIKELY(node == LEDGER_NO_NODE))
-        return traced_malloc_slow(domain, bytes);
-    void *block = take_small(domain, node, bytes);
+        return moved(bytes);
+    void *block = take_small(heap_of(domain), domain, node, bytes);
     if (HG_UNLIKELY(block == NULL))
         return take_small_slow(domain, node, bytes);
     return block;
@@ -299,7 +317,8 @@ static HG_NOINLINE void *traced_calloc_large(enum py_domain domain, size_t bytes
 
 HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l,
                                      enum ledger_mode mode, enum py_domain domain,
-                                     size_t count, size_t bytes)
+                                     malloc_moved *moved, size_t count,
+                                     size_t bytes)
 {
     size_t product;
 
@@ -307,7 +326,7 @@ HG_ALWAYS_INLINE void *traced_calloc(const struct py_layout *l,
         return NULL;
     if (product > SMALL_MAX)
         return traced_calloc_large(domain, product);
-    void *block = traced_malloc(l, mode, domain, product);
+    void *block = traced_malloc(l, mode, domain, moved, product);
     return block != NULL ? memset(block, 0, at_least_one(product)) : NULL;
 }
 
@@ -322,7 +341,7 @@ HG_ALWAYS_INLINE bool give_small(enum py_domain domain, struct pool *pool,
         return false;
     size_t bytes = heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK);
     HG_OPAQUE(bytes);
-    book_freed(tag_node(tag), ledger_domains[domain], bytes);
+    book_freed(tag, ledger_domains[domain], bytes);
     heap_free_fast(pool, block);
     return true;
 }
@@ -331,11 +350,11 @@ static HG_NOINLINE void traced_free_slow(enum py_domain domain, void *block)
 {
     const struct py_layout *l = python.layout;
     bool away = domain == PY_RAW && !frames_lock_is_mine(l, current_state(l));
+    struct heap *heap = heap_joined(ledger_domains[domain]);
     size_t offset;
 
-    if (book.nodes != NULL && domain != PY_RAW &&
-        heap_reopen(heap_of(domain), block) &&
-        give_small(domain, heap_fast_pool(heap_of(domain), block, &offset), block))
+    if (book.nodes != NULL && domain != PY_RAW && heap_reopen(heap, block) &&
+        give_small(domain, heap_fast_pool(heap, block, &offset), block))
         return;
     free_slow(away, domain, block);
 }
@@ -379,23 +398,24 @@ static HG_NOINLINE void *traced_move_small(enum py_domain domain,
         return resize(owner, domain, block, bytes);
     size_t old_bytes = heap_small_bytes(old_pool->class) - (tag & TAG_SLACK_MASK);
     memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
-    pool->tags[heap_block_index(pool, moved)] =
-        tag_of(owner.node, heap_small_slack(bytes));
-    book_freed(tag_node(tag), ledger_domains[domain], old_bytes);
+    uint32_t new_tag = tag_of(owner.node, heap_small_slack(bytes));
+    pool->tags[heap_block_index(pool, moved)] = new_tag;
+    book_freed(tag, ledger_domains[domain], old_bytes);
     heap_free_fast(old_pool, block);
-    book_allocated(owner.node, ledger_domains[domain], bytes);
+    book_allocated(new_tag, ledger_domains[domain], bytes);
     return moved;
 }
 
 HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l,
                                       enum ledger_mode mode, enum py_domain domain,
-                                      void *block, size_t bytes)
+                                      malloc_moved *moved, void *block,
+                                      size_t bytes)
 {
     size_t offset;
     size_t n = at_least_one(bytes);
 
     if (block == NULL)
-        return traced_malloc(l, mode, domain, bytes);
+        return traced_malloc(l, mode, domain, moved, bytes);
     struct pool *pool = heap_fast_pool(heap_of(domain), block, &offset);
     if (domain == PY_RAW || pool == NULL || n > SMALL_MAX)
         return traced_resize(domain, block, n);
@@ -406,10 +426,10 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l,
     uint32_t *tag = &pool->tags[heap_block_index(pool, block)];
     if (HG_UNLIKELY(node == LEDGER_NO_NODE || (*tag & TAG_WATCHED)))
         return traced_resize(domain, block, n);
-    book_freed(tag_node(*tag), ledger_domains[domain],
+    book_freed(*tag, ledger_domains[domain],
                heap_small_bytes(pool->class) - (*tag & TAG_SLACK_MASK));
     *tag = tag_of(node, heap_small_slack(n));
-    book_allocated(node, ledger_domains[domain], n);
+    book_allocated(*tag, ledger_domains[domain], n);
     return block;
 }
 
@@ -419,11 +439,11 @@ HG_ALWAYS_INLINE void *traced_realloc(const struct py_layout *l,
 static HG_NOINLINE void *plain_malloc_slow(enum py_domain domain, size_t bytes)
 {
     struct owner nobody = {.node = LEDGER_NO_NODE};
+    struct heap *heap = heap_joined(ledger_domains[domain]);
     struct pool *pool;
 
-    if (heap_is_small(bytes) &&
-        heap_refill(heap_of(domain), heap_small_class(bytes)))
-        return heap_alloc_fast(heap_of(domain), heap_small_class(bytes), &pool);
+    if (heap_is_small(bytes) && heap_refill(heap, heap_small_class(bytes)))
+        return heap_alloc_fast(heap, heap_small_class(bytes), &pool);
     return allocate_slow(nobody, ledger_domains[domain], bytes, false);
 }
 
@@ -459,10 +479,11 @@ HG_ALWAYS_INLINE void *untraced_calloc(enum py_domain domain, size_t count,
 
 static HG_NOINLINE void plain_free_slow(enum py_domain domain, void *block)
 {
+    struct heap *heap = heap_joined(ledger_domains[domain]);
     size_t offset;
 
-    if (heap_reopen(heap_of(domain), block))
-        heap_free_fast(heap_fast_pool(heap_of(domain), block, &offset), block);
+    if (heap_reopen(heap, block))
+        heap_free_fast(heap_fast_pool(heap, block, &offset), block);
     else
         free_slow(true, domain, block);
 }
@@ -551,22 +572,28 @@ static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_ME
  * case */
 
 #define TRACED(name, row, mode, domain)                                            \
+    static HG_NOINLINE void *moved_##name##_##domain(size_t bytes)                 \
+    {                                                                              \
+        return traced_malloc_moved(&row, domain, bytes);                           \
+    }                                                                              \
     static void *malloc_##name##_##domain(void *context, size_t bytes)             \
     {                                                                              \
         (void)context;                                                             \
-        return traced_malloc(&row, mode, domain, bytes);                           \
+        return traced_malloc(&row, mode, domain, moved_##name##_##domain, bytes);  \
     }                                                                              \
     static void *calloc_##name##_##domain(void *context, size_t count,             \
                                           size_t bytes)                            \
     {                                                                              \
         (void)context;                                                             \
-        return traced_calloc(&row, mode, domain, count, bytes);                    \
+        return traced_calloc(&row, mode, domain, moved_##name##_##domain, count,   \
+                             bytes);                                               \
     }                                                                              \
     static void *realloc_##name##_##domain(void *context, void *block,             \
                                            size_t bytes)                           \
     {                                                                              \
         (void)context;                                                             \
-        return traced_realloc(&row, mode, domain, block, bytes);                   \
+        return traced_realloc(&row, mode, domain, moved_##name##_##domain, block,  \
+                              bytes);                                              \
     }                                                                              \
     static void free_##name##_##domain(void *context, void *block)                 \
     {                                                                              \
@@ -657,21 +684,13 @@ static const struct py_allocator blind[PY_DOMAINS] = {
     static const struct py_layout row_##minor = LAYOUT_##minor;                    \
     TRACED_SET(lines_##minor, row_##minor, LEDGER_MODE_LINES)                      \
     TRACED_SET(stacks_##minor, row_##minor, LEDGER_MODE_STACKS)
-TRACED_SETS(311)
-TRACED_SETS(312)
-TRACED_SETS(313)
-TRACED_SETS(314)
-TRACED_SETS(315)
+EACH_LAYOUT(TRACED_SETS)
 
-#define SETS_ENTRY(minor)                                                          \
-    {                                                                              \
-        &row_##minor, set_lines_##minor, set_stacks_##minor                        \
-    }
+#define SETS_ENTRY(minor) {&row_##minor, set_lines_##minor, set_stacks_##minor},
 static const struct {
     const struct py_layout *row;
     const struct py_allocator *lines, *stacks;
-} sets[] = {SETS_ENTRY(311), SETS_ENTRY(312), SETS_ENTRY(313), SETS_ENTRY(314),
-            SETS_ENTRY(315)};
+} sets[] = {EACH_LAYOUT(SETS_ENTRY)};
 
 static const struct py_allocator *choose_set(void)
 {

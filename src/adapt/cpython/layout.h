@@ -45,8 +45,8 @@ struct py_layout {
     uint16_t state_id;
     uint16_t state_interp;
     uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals;
-    uint16_t code_file, code_name, code_first_line, code_first_traceable,
-        code_flags, code_bytecode;
+    uint16_t code_file, code_name, code_lines, code_first_line,
+        code_first_traceable, code_flags, code_bytecode;
     uint16_t
         interp_gc_stats; /* of the first generation's, three of 24 bytes each */
     uint16_t interp_gc_young; /* how many objects the first generation is thought to
@@ -63,7 +63,7 @@ struct py_layout {
     .state_in_runtime = true, .has_cframe = true, .runtime_state = 576,                 \
     .state_frame = 56, .cframe_frame = 8, .state_id = 240, .state_interp = 16,          \
     .frame_previous = 48, .frame_code = 32, .frame_ip = 56, .frame_owner = 69,          \
-    .frame_locals = 24, .code_file = 112, .code_name = 128, .code_first_line = 72,      \
+    .frame_locals = 24, .code_file = 112, .code_name = 128, .code_lines = 136, .code_first_line = 72,      \
     .code_first_traceable = 168, .code_flags = 48, .code_bytecode = 184,                \
     .interp_gc_stats = 776, .interp_gc_young = 692 }
 
@@ -71,7 +71,7 @@ struct py_layout {
     .minor = 12, .mark = MARK_NONE, .owner_generator = 1, .owner_shim = 3,              \
     .has_cframe = true, .state_frame = 56, .cframe_frame = 0, .state_id = 224,          \
     .state_interp = 16, .frame_previous = 8, .frame_code = 0, .frame_ip = 56,           \
-    .frame_owner = 70, .frame_locals = 40, .code_file = 112, .code_name = 128,          \
+    .frame_owner = 70, .frame_locals = 40, .code_file = 112, .code_name = 128, .code_lines = 136,          \
     .code_first_line = 68, .code_first_traceable = 176, .code_flags = 48,               \
     .code_bytecode = 192, .interp_gc_stats = 240, .interp_gc_young = 156 }
 
@@ -79,7 +79,7 @@ struct py_layout {
     .minor = 13, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
     .state_frame = 72, .state_id = 224, .state_interp = 16, .frame_previous = 8,        \
     .frame_code = 0, .frame_ip = 56, .frame_owner = 70, .frame_locals = 40,             \
-    .code_file = 112, .code_name = 128, .code_first_line = 68,                          \
+    .code_file = 112, .code_name = 128, .code_lines = 136, .code_first_line = 68,                          \
     .code_first_traceable = 184, .code_flags = 48, .code_bytecode = 200,                \
     .interp_gc_stats = 7528, .interp_gc_young = 7444, .published_state = 22,            \
     .published_frame = 29, .published_code = 35 }
@@ -88,7 +88,7 @@ struct py_layout {
     .minor = 14, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
     .tags_references = true, .state_frame = 72, .state_id = 224, .state_interp = 16,    \
     .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 74,            \
-    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_first_line = 68,      \
+    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_lines = 136, .code_first_line = 68,      \
     .code_first_traceable = 192, .code_flags = 48, .code_bytecode = 208,                \
     .interp_gc_stats = 7528, .interp_gc_young = 7452, .published_state = 25,            \
     .published_frame = 32, .published_code = 40 }
@@ -98,11 +98,14 @@ struct py_layout {
     .tags_references = true, .gc_stats_in_rings = true, .state_frame = 72,              \
     .state_id = 248, .state_interp = 16, .frame_previous = 8, .frame_code = 0,          \
     .frame_ip = 56, .frame_owner = 74, .frame_locals = 40, .code_file = 112,            \
-    .code_name = 128, .code_first_line = 68, .code_first_traceable = 192,               \
+    .code_name = 128, .code_lines = 136, .code_first_line = 68, .code_first_traceable = 192,               \
     .code_flags = 48, .code_bytecode = 208, .interp_gc_stats = 7504,                    \
     .interp_gc_young = 7428, .published_state = 25, .published_frame = 40,              \
     .published_code = 48 }
 /* clang-format on */
+
+/* The hot paths are compiled for each of them: X(name). */
+#define EACH_LAYOUT(X) X(311) X(312) X(313) X(314) X(315)
 
 /* The row of a minor version, or NULL. */
 const struct py_layout *layout_find(int minor);

@@ -52,6 +52,7 @@ static bool published_offsets_agree(const struct py_layout *l)
         {l->published_frame + 4, l->frame_owner},
         {l->published_code, l->code_file},
         {l->published_code + 2, l->code_name},
+        {l->published_code + 3, l->code_lines},
         {l->published_code + 4, l->code_first_line},
         {l->published_code + 8, l->code_bytecode},
     };
@@ -70,6 +71,7 @@ static bool frame_looks_right(const struct py_layout *l, const void *frame)
 {
     const void *code_type = dlsym(RTLD_DEFAULT, "PyCode_Type");
     const void *text_type = dlsym(RTLD_DEFAULT, "PyUnicode_Type");
+    const void *bytes_type = dlsym(RTLD_DEFAULT, "PyBytes_Type");
     void *code, *type, *text, *units, *ip;
     uint8_t owner;
 
@@ -86,7 +88,9 @@ static bool frame_looks_right(const struct py_layout *l, const void *frame)
         return false;
     if (!peek_word(code, l->code_file, &text) || !peek_word(text, 8, &type) ||
         type != text_type || !peek_word(code, l->code_name, &text) ||
-        !peek_word(text, 8, &type) || type != text_type)
+        !peek_word(text, 8, &type) || type != text_type ||
+        !peek_word(code, l->code_lines, &text) || !peek_word(text, 8, &type) ||
+        type != bytes_type)
         return false;
     if (!peek_word(code, 16, &units) || !peek_word(frame, l->frame_ip, &ip))
         return false;
@@ -281,6 +285,7 @@ enum proof proof_run(const struct py_layout *l)
     release(probe);
     release(globals);
     release(code);
+    codes_forget_lines();
     if (result == NULL || probed.calls != 2)
         return PROOF_NONE;
     if (!probed.frames_right)

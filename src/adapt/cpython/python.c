@@ -8,8 +8,8 @@
 
 struct python python;
 
-static const struct py_layout rows[] = {LAYOUT_311, LAYOUT_312, LAYOUT_313,
-                                        LAYOUT_314, LAYOUT_315};
+#define ROW(name) LAYOUT_##name,
+static const struct py_layout rows[] = {EACH_LAYOUT(ROW)};
 
 const struct py_layout *layout_find(int minor)
 {

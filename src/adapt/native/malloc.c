@@ -125,7 +125,7 @@ static void record(struct owner owner, const struct place *place, size_t bytes)
         book_away(owner.node, LEDGER_MALLOC, false, bytes);
     } else {
         book_watch_epochs();
-        book_allocated(owner.node, LEDGER_MALLOC, bytes);
+        book_allocated(*place->tag, LEDGER_MALLOC, bytes);
     }
 }
 
@@ -143,7 +143,7 @@ static void strike(uint32_t tag, size_t bytes)
     }
     if (book_has_away())
         book_take_over();
-    book_freed(tag_node(tag), LEDGER_MALLOC, bytes);
+    book_freed(tag, LEDGER_MALLOC, bytes);
 }
 
 /* -------------------------------------------------------------------------- blocks

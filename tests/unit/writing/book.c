@@ -137,7 +137,7 @@ static void compare_with_reader(void)
 static void allocate(struct block new)
 {
     block[block_count++] = new;
-    book_allocated(node_of[new.owner], new.domain, new.bytes);
+    book_allocated(tag_of(node_of[new.owner], 0), new.domain, new.bytes);
     model_allocated(new.owner, new.domain, new.bytes, 1);
 }
 
@@ -152,7 +152,7 @@ static struct block take_any(void)
 static void free_any(void)
 {
     struct block old = take_any();
-    book_freed(node_of[old.owner], old.domain, old.bytes);
+    book_freed(tag_of(node_of[old.owner], 0), old.domain, old.bytes);
     model_freed(old.owner, old.domain, old.bytes, 1);
 }
 
@@ -234,7 +234,7 @@ START_TEST(a_node_that_is_new_has_no_share_of_an_old_peak)
     allocate((struct block){0, LEDGER_OBJ, 100});
     free_any();
     uint32_t node = tree_child(&session.tree, LEDGER_NOT_RECORDED, 0, 100);
-    book_allocated(node, LEDGER_OBJ, 40);
+    book_allocated(tag_of(node, 0), LEDGER_OBJ, 40);
 
     ck_assert_uint_eq(share_of(&book.nodes[node].counters).bytes, 0);
     ck_assert_uint_eq(share_of(&book.nodes[node_of[0]].counters).bytes, 100);

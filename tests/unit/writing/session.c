@@ -71,7 +71,7 @@ static void *take(uint32_t node, size_t bytes)
     if (place.bytes32 != NULL)
         *place.bytes32 = (uint32_t)bytes;
     *place.tag = tag_of(node, exact ? 0 : place.usable - bytes);
-    book_allocated(node, LEDGER_OBJ, bytes);
+    book_allocated(tag_of(node, 0), LEDGER_OBJ, bytes);
     return block;
 }
 

@@ -92,9 +92,9 @@ END_TEST
 START_TEST(a_peak_between_two_samples_is_seen_by_the_second)
 {
     begin();
-    book_allocated(LEDGER_NOT_RECORDED, LEDGER_OBJ, 1000);
-    book_freed(LEDGER_NOT_RECORDED, LEDGER_OBJ, 1000);
-    book_allocated(LEDGER_NOT_RECORDED, LEDGER_OBJ, 10);
+    book_allocated(tag_of(LEDGER_NOT_RECORDED, 0), LEDGER_OBJ, 1000);
+    book_freed(tag_of(LEDGER_NOT_RECORDED, 0), LEDGER_OBJ, 1000);
+    book_allocated(tag_of(LEDGER_NOT_RECORDED, 0), LEDGER_OBJ, 10);
     timeline_finish();
     timeline_finish();
 
@@ -171,9 +171,9 @@ START_TEST(many_samples_keep_maxima_sums_and_order)
         collected[0] += 3;
         collected[1] += i % 2;
         collected[2] += i % 1000 == 0;
-        book_allocated(LEDGER_NOT_RECORDED, LEDGER_OBJ, 100 + i % 700);
+        book_allocated(tag_of(LEDGER_NOT_RECORDED, 0), LEDGER_OBJ, 100 + i % 700);
         if (i != 4321)
-            book_freed(LEDGER_NOT_RECORDED, LEDGER_OBJ, 100 + i % 700);
+            book_freed(tag_of(LEDGER_NOT_RECORDED, 0), LEDGER_OBJ, 100 + i % 700);
         timeline_finish();
     }
 
