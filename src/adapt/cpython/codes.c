@@ -125,21 +125,27 @@ static int int_field(const void *code, size_t offset)
     return *(const int *)((const char *)code + offset);
 }
 
-uint32_t codes_id(const struct py_layout *layout, void *code)
+static bool find_known(void *code, uint32_t *id)
+{
+    if (known.slots == NULL)
+        return false;
+    size_t i = slot_of(code);
+    if (known.slots[i].code != code)
+        return false;
+    *id = known.slots[i].id;
+    return true;
+}
+
+static uint32_t make_known(void *code, void *file_text, void *name_text,
+                           int first_line)
 {
     static char file[4096], name[4096];
 
-    if (known.slots != NULL) {
-        size_t i = slot_of(code);
-        if (known.slots[i].code == code)
-            return known.slots[i].id;
-    }
     if (known.slots == NULL || known.count >= known.mask / 4 * 3)
         if (!grow())
             return 0;
-    size_t file_bytes = encode(field(code, layout->code_file), file, sizeof file);
-    size_t name_bytes = encode(field(code, layout->code_name), name, sizeof name);
-    int first_line = int_field(code, layout->code_first_line);
+    size_t file_bytes = encode(file_text, file, sizeof file);
+    size_t name_bytes = encode(name_text, name, sizeof name);
     uint32_t id = tree_code(&session.tree, file, file_bytes, name, name_bytes,
                             first_line > 0 ? (uint32_t)first_line : 0);
     if (id == 0)
@@ -149,6 +155,55 @@ uint32_t codes_id(const struct py_layout *layout, void *code)
         *place.tag |= TAG_WATCHED;
     known.slots[slot_of(code)] = (struct known_code){.code = code, .id = id};
     known.count++;
+    return id;
+}
+
+uint32_t codes_id(const struct py_layout *layout, void *code)
+{
+    uint32_t id;
+
+    if (find_known(code, &id))
+        return id;
+    return make_known(code, field(code, layout->code_file),
+                      field(code, layout->code_name),
+                      int_field(code, layout->code_first_line));
+}
+
+bool codes_can_ask(void)
+{
+    return python.get_attribute != NULL && python.int_value != NULL &&
+           python.release != NULL && python.clear_error != NULL &&
+           python.text_length != NULL && python.text_char != NULL;
+}
+
+uint32_t codes_id_asked(void *code)
+{
+    uint32_t id;
+
+    lock_take(&session_names);
+    bool is_known = find_known(code, &id);
+    lock_release(&session_names);
+    if (is_known)
+        return id;
+    void *file = python.get_attribute(code, "co_filename");
+    void *name = python.get_attribute(code, "co_qualname"); /* since 3.11 */
+    if (name == NULL) {
+        python.clear_error();
+        name = python.get_attribute(code, "co_name");
+    }
+    void *line = python.get_attribute(code, "co_firstlineno");
+    id = 0;
+    if (file != NULL && name != NULL && line != NULL) {
+        int first_line = (int)python.int_value(line);
+        lock_take(&session_names);
+        id = make_known(code, file, name, first_line);
+        lock_release(&session_names);
+    }
+    if (id == 0)
+        python.clear_error();
+    python.release(file); /* NULL is as good */
+    python.release(name);
+    python.release(line);
     return id;
 }
 

@@ -15,6 +15,13 @@
  */
 uint32_t codes_id(const struct py_layout *layout, void *code);
 
+/* The same by attributes of the code object, where its layout is not known: makes
+   objects, and lets go of them.  Takes session_names itself. */
+uint32_t codes_id_asked(void *code);
+
+/* Whether the functions for that are there. */
+bool codes_can_ask(void);
+
 /* The line of an instruction; 0 when it has none.  For code whose death nobody
    tells, because codes_id() was not called, codes_forget_lines() has to follow. */
 uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip);

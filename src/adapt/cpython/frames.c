@@ -239,10 +239,10 @@ void frames_force_slow(void)
 }
 
 /* The lock has passed to another thread, or this one has another state. */
-static bool switch_state(const struct py_layout *l, void *state)
+static bool switch_state(void *state)
 {
     struct frame_stack *stack = find_stack(state);
-    uint64_t id = (uint64_t)word_at(state, l->state_id);
+    uint64_t id = python.state_id(state);
     uint32_t base = threads_node();
 
     frames_my_state = state;
@@ -519,6 +519,7 @@ uint32_t frames_blind(void)
     if (book.nodes == NULL && !session_awake())
         return LEDGER_NO_NODE;
     observer_slow_path();
+    observer_no_frame(); /* there may be one, but nothing else tells of the end */
     return book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
 }
 
@@ -544,7 +545,7 @@ HG_ALWAYS_INLINE uint32_t slow(const struct py_layout *l, void *state, void *fra
     }
     book_watch_epochs();
     if (book.state_key != book_key(state)) {
-        if (!switch_state(l, state)) {
+        if (!switch_state(state)) {
             session.ledger.header->lost.frames_too_deep++;
             return LEDGER_NOT_RECORDED;
         }
@@ -614,7 +615,7 @@ static void release_dead(void)
 bool frames_block_died(void *block, size_t bytes)
 {
     lock_take(&session_names);
-    bool was_code = python.layout != NULL && codes_died(block);
+    bool was_code = codes_died(block);
     lock_release(&session_names);
     if (!was_code) {
         if (frames_my_state == block)

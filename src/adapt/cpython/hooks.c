@@ -14,6 +14,7 @@
  */
 #include "adapt/cpython/hooks.h"
 
+#include "adapt/cpython/asked.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/observer.h"
 #include "adapt/cpython/proof.h"
@@ -613,6 +614,7 @@ static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_ME
  */
 static const struct py_allocator *sighted; /* NULL: read no frames */
 static bool may_look = true;
+static bool may_ask; /* once we may not */
 
 static struct owner blind_owner(enum py_domain domain)
 {
@@ -623,8 +625,13 @@ static struct owner blind_owner(enum py_domain domain)
                                                          : LEDGER_NO_NODE,
                               .away = true};
     uint32_t node = frames_blind();
-    if (may_look && state != NULL && node != LEDGER_NO_NODE)
-        look_at_frames(state);
+    if (state != NULL && node != LEDGER_NO_NODE) {
+        if (may_look)
+            look_at_frames(state);
+        else if (may_ask && domain != PY_RAW && !asked_busy() &&
+                 !observer_is_proving())
+            node = asked_node(threads_node());
+    }
     return (struct owner){.node = node};
 }
 
@@ -774,6 +781,12 @@ void hooks_blind(void)
     if (all_ours())
         install(blind);
     sighted = NULL;
+}
+
+void hooks_ask(void)
+{
+    may_look = false;
+    may_ask = true;
 }
 
 void hooks_untrace(void)

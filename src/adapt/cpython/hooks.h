@@ -24,6 +24,10 @@ bool hooks_sighted(void);
 /* Read no frames any more: they are not what we thought. */
 void hooks_blind(void);
 
+/* And ask CPython's public functions for the stack of each block; not of those of
+   the domain RAW, which may be allocated where nothing may be asked. */
+void hooks_ask(void);
+
 /* From now on allocate without accounts: they are closed.  Any moment. */
 void hooks_untrace(void);
 

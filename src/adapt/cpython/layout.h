@@ -42,7 +42,6 @@ struct py_layout {
     uint16_t runtime_state;
     uint16_t state_frame; /* of cframe or current_frame in the thread state */
     uint16_t cframe_frame;
-    uint16_t state_id;
     uint16_t state_interp;
     uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals;
     uint16_t code_file, code_name, code_lines, code_first_line,
@@ -61,44 +60,44 @@ struct py_layout {
 #define LAYOUT_311 {                                                                    \
     .minor = 11, .mark = MARK_OWNER, .owner_generator = 1, .owner_shim = 0,             \
     .state_in_runtime = true, .has_cframe = true, .runtime_state = 576,                 \
-    .state_frame = 56, .cframe_frame = 8, .state_id = 240, .state_interp = 16,          \
-    .frame_previous = 48, .frame_code = 32, .frame_ip = 56, .frame_owner = 69,          \
-    .frame_locals = 24, .code_file = 112, .code_name = 128, .code_lines = 136, .code_first_line = 72,      \
+    .state_frame = 56, .cframe_frame = 8, .state_interp = 16, .frame_previous = 48,     \
+    .frame_code = 32, .frame_ip = 56, .frame_owner = 69, .frame_locals = 24,            \
+    .code_file = 112, .code_name = 128, .code_lines = 136, .code_first_line = 72,       \
     .code_first_traceable = 168, .code_flags = 48, .code_bytecode = 184,                \
     .interp_gc_stats = 776, .interp_gc_young = 692 }
 
 #define LAYOUT_312 {                                                                    \
     .minor = 12, .mark = MARK_NONE, .owner_generator = 1, .owner_shim = 3,              \
-    .has_cframe = true, .state_frame = 56, .cframe_frame = 0, .state_id = 224,          \
-    .state_interp = 16, .frame_previous = 8, .frame_code = 0, .frame_ip = 56,           \
-    .frame_owner = 70, .frame_locals = 40, .code_file = 112, .code_name = 128, .code_lines = 136,          \
+    .has_cframe = true, .state_frame = 56, .cframe_frame = 0, .state_interp = 16,       \
+    .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 70,            \
+    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_lines = 136,          \
     .code_first_line = 68, .code_first_traceable = 176, .code_flags = 48,               \
     .code_bytecode = 192, .interp_gc_stats = 240, .interp_gc_young = 156 }
 
 #define LAYOUT_313 {                                                                    \
     .minor = 13, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
-    .state_frame = 72, .state_id = 224, .state_interp = 16, .frame_previous = 8,        \
-    .frame_code = 0, .frame_ip = 56, .frame_owner = 70, .frame_locals = 40,             \
-    .code_file = 112, .code_name = 128, .code_lines = 136, .code_first_line = 68,                          \
+    .state_frame = 72, .state_interp = 16, .frame_previous = 8, .frame_code = 0,        \
+    .frame_ip = 56, .frame_owner = 70, .frame_locals = 40, .code_file = 112,            \
+    .code_name = 128, .code_lines = 136, .code_first_line = 68,                         \
     .code_first_traceable = 184, .code_flags = 48, .code_bytecode = 200,                \
     .interp_gc_stats = 7528, .interp_gc_young = 7444, .published_state = 22,            \
     .published_frame = 29, .published_code = 35 }
 
 #define LAYOUT_314 {                                                                    \
     .minor = 14, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
-    .tags_references = true, .state_frame = 72, .state_id = 224, .state_interp = 16,    \
+    .tags_references = true, .state_frame = 72, .state_interp = 16,                     \
     .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 74,            \
-    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_lines = 136, .code_first_line = 68,      \
-    .code_first_traceable = 192, .code_flags = 48, .code_bytecode = 208,                \
-    .interp_gc_stats = 7528, .interp_gc_young = 7452, .published_state = 25,            \
-    .published_frame = 32, .published_code = 40 }
+    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_lines = 136,          \
+    .code_first_line = 68, .code_first_traceable = 192, .code_flags = 48,               \
+    .code_bytecode = 208, .interp_gc_stats = 7528, .interp_gc_young = 7452,             \
+    .published_state = 25, .published_frame = 32, .published_code = 40 }
 
 #define LAYOUT_315 {                                                                    \
     .minor = 15, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \
     .tags_references = true, .gc_stats_in_rings = true, .state_frame = 72,              \
-    .state_id = 248, .state_interp = 16, .frame_previous = 8, .frame_code = 0,          \
-    .frame_ip = 56, .frame_owner = 74, .frame_locals = 40, .code_file = 112,            \
-    .code_name = 128, .code_lines = 136, .code_first_line = 68, .code_first_traceable = 192,               \
+    .state_interp = 16, .frame_previous = 8, .frame_code = 0, .frame_ip = 56,           \
+    .frame_owner = 74, .frame_locals = 40, .code_file = 112, .code_name = 128,          \
+    .code_lines = 136, .code_first_line = 68, .code_first_traceable = 192,              \
     .code_flags = 48, .code_bytecode = 208, .interp_gc_stats = 7504,                    \
     .interp_gc_young = 7428, .published_state = 25, .published_frame = 40,              \
     .published_code = 48 }

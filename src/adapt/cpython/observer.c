@@ -9,6 +9,7 @@
  */
 #include "adapt/cpython/observer.h"
 
+#include "adapt/cpython/asked.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/guard.h"
 #include "adapt/cpython/hooks.h"
@@ -18,6 +19,7 @@
 #include "trace/book.h"
 #include "trace/session.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool observer_attention = true; /* the set-up is waiting */
@@ -42,18 +44,31 @@ bool observer_is_proving(void)
     return stage == PROVING;
 }
 
-static void prove(void)
+static void say_stacks(enum proof proof, bool asked)
 {
     static const char *const how[] = {
         [PROOF_OK] = "frames read in place, proved at start",
         [PROOF_MARKS] =
             "frames read in place, proved at start; no marks: all are compared",
-        [PROOF_WRONG] =
-            "frames are laid out in another way than known: stacks not watched",
-        [PROOF_NONE] =
-            "the layout of frames could not be proved: stacks not watched",
+        [PROOF_WRONG] = "frames are laid out in another way than known",
+        [PROOF_NONE] = "the layout of frames is not known or could not be proved",
     };
+    char text[160];
+
+    if (proof == PROOF_OK || proof == PROOF_MARKS) {
+        session_note_stacks(how[proof]);
+        return;
+    }
+    snprintf(text, sizeof text, "%s: %s", how[proof],
+             asked ? "Python is asked for each stack, which is slow"
+                   : "stacks not watched");
+    session_note_stacks(text);
+}
+
+static void prove(void)
+{
     enum proof proof = PROOF_NONE;
+    bool asked = false;
 
     stage = PROVING;
     observer_attention = true;
@@ -62,12 +77,18 @@ static void prove(void)
         python.may_mark = python.layout->mark != MARK_NONE && !python.debug_build &&
                           guard_marks(python.layout);
         proof = proof_run(python.layout);
+    } else if (python.layout != NULL) {
+        proof = PROOF_WRONG; /* the glance has seen it */
     }
     if (proof == PROOF_MARKS)
         python.may_mark = false;
-    if (proof == PROOF_WRONG || proof == PROOF_NONE)
+    if (proof == PROOF_WRONG || proof == PROOF_NONE) {
         hooks_blind();
-    session_note_stacks(how[proof]);
+        asked = asked_find() && proof_run(NULL) == PROOF_MARKS;
+        if (asked)
+            hooks_ask();
+    }
+    say_stacks(proof, asked);
     stage = SET_UP;
     observer_attention = false;
 }
@@ -77,7 +98,7 @@ static void prove(void)
 static int set_up(void *arg)
 {
     bool collects = python.gc_disable != NULL && python.gc_disable() != 0;
-    int *young = python.layout != NULL ? proof_young_guess(python.layout) : NULL;
+    int *young = hooks_sighted() ? proof_young_guess(python.layout) : NULL;
     int count = young != NULL ? *young : 0;
 
     (void)arg;

@@ -9,6 +9,7 @@
  */
 #include "adapt/cpython/proof.h"
 
+#include "adapt/cpython/asked.h"
 #include "adapt/cpython/codes.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/python.h"
@@ -67,7 +68,8 @@ static bool published_offsets_agree(const struct py_layout *l)
     return true;
 }
 
-static bool frame_looks_right(const struct py_layout *l, const void *frame)
+static bool frame_looks_right(const struct py_layout *l, const void *frame,
+                              bool *shim)
 {
     const void *code_type = dlsym(RTLD_DEFAULT, "PyCode_Type");
     const void *text_type = dlsym(RTLD_DEFAULT, "PyUnicode_Type");
@@ -78,7 +80,8 @@ static bool frame_looks_right(const struct py_layout *l, const void *frame)
     if (!peek((const char *)frame + l->frame_owner, &owner, 1) ||
         (owner > 2 && !(l->owner_shim != 0 && owner >= l->owner_shim)))
         return false;
-    if (l->owner_shim != 0 && owner >= l->owner_shim)
+    *shim = l->owner_shim != 0 && owner >= l->owner_shim;
+    if (*shim)
         return true;
     if (!peek_word(frame, l->frame_code, &code))
         return false;
@@ -98,38 +101,59 @@ static bool frame_looks_right(const struct py_layout *l, const void *frame)
     return (uintptr_t)ip + 2 >= begin && (uintptr_t)ip < begin + (size_t)units * 2;
 }
 
+/* A state that could be read and had no frame, and the place where it had none. */
+static struct {
+    void *state, *holder;
+} looked_at;
+
+static bool still_without_frame(const struct py_layout *l, void *state)
+{
+    return state == looked_at.state &&
+           (!l->has_cframe || word_at(state, l->state_frame) == looked_at.holder) &&
+           current_frame(l, state) == NULL;
+}
+
 enum glance proof_glance(const struct py_layout *l, void *state)
 {
-    static void *looked_at; /* a state that could be read, and had no frame */
-    void *interp, *frame;
+    void *interp, *frame, *holder;
+    int frames = 0;
 
-    if (state == looked_at && current_frame(l, state) == NULL)
+    if (still_without_frame(l, state))
         return GLANCE_LATER;
     if (!published_offsets_agree(l))
         return GLANCE_WRONG;
-    if (!peek_word(state, l->state_interp, &interp) ||
+    if (current_state(l) != state || !peek_word(state, l->state_interp, &interp) ||
         interp != python.main_interp())
         return GLANCE_WRONG;
-    if (!peek_word(state, l->state_frame, &frame))
+    if (!peek_word(state, l->state_frame, &holder))
         return GLANCE_WRONG;
-    if (l->has_cframe && !peek_word(frame, l->cframe_frame, &frame))
+    frame = holder;
+    if (l->has_cframe && !peek_word(holder, l->cframe_frame, &frame))
         return GLANCE_WRONG;
     if (frame == NULL) {
-        looked_at = state;
+        looked_at.state = state;
+        looked_at.holder = holder;
         return GLANCE_LATER;
     }
-    for (int i = 0; frame != NULL && i < 64; i++)
-        if (!frame_looks_right(l, frame) ||
+    for (int i = 0; frame != NULL && i < 64; i++) {
+        bool shim;
+        if (!frame_looks_right(l, frame, &shim) ||
             !peek_word(frame, l->frame_previous, &frame))
             return GLANCE_WRONG;
-    return GLANCE_OK;
+        frames += !shim;
+    }
+    /* A single frame does not tell where its caller is named. */
+    return frames > 1 ? GLANCE_OK : GLANCE_LATER;
 }
 
 /* ------------------------------------------------------------------------- proof
  */
 
-static const char program[] = "def inner(probe):\n"
-                              "    probe()\n"
+static const char program[] = "def outer():\n"
+                              "    def inner(probe):\n"
+                              "        probe()\n"
+                              "    return inner\n"
+                              "inner = outer()\n"
                               "def middle(probe):\n"
                               "    inner(probe)\n"
                               "    inner(probe)\n"
@@ -140,23 +164,48 @@ static const char program[] = "def inner(probe):\n"
 
 static const char file_name[] = "<heapglass>";
 
-/* The stack that the probe sees the first time; the second, middle is at line 5. */
-static const struct {
-    const char *name;
-    uint32_t line;
-    bool generator;
-} expected[] = {{"inner", 2, false},
-                {"middle", 4, false},
-                {"stream", 7, true},
-                {"<module>", 9, false}};
+/* The stack that the probe sees the first time; the second, middle is at line 8. */
+static const struct expected {
+    const char *name, *qualified_name;
+    uint32_t line, first_line;
+    bool generator, optimized;
+} expected[] = {{"inner", "outer.<locals>.inner", 3, 2, false, true},
+                {"middle", "middle", 7, 6, false, true},
+                {"stream", "stream", 10, 9, true, true},
+                {"<module>", "<module>", 12, 1, false, false}};
+enum { EXPECTED = sizeof expected / sizeof *expected };
+
+/* Whose local variables are a dict of ours. */
+static const char locals_program[] = "probe()\n";
 
 static struct {
-    const struct py_layout *layout;
+    const struct py_layout *layout; /* NULL: the public functions are tried */
+    void *locals;
     int calls;
     bool frames_right;
+    bool locals_right;
     bool marks_right;
     bool count_right;
 } probed;
+
+struct method {
+    const char *name;
+    void *(*call)(void *, void *);
+    int flags;
+    const char *doc;
+};
+
+/* What the proof calls; it may make objects and run code. */
+static struct {
+    void *(*compile)(const char *, const char *, int, void *, int);
+    void *(*evaluate)(void *, void *, void *);
+    void *(*function)(struct method *, void *, void *);
+    void *(*new_dict)(void);
+    int (*set_item)(void *, const char *, void *);
+    void (*clear)(void *);
+    const char *(*bytes)(void *);
+    long (*bytes_size)(void *);
+} call;
 
 static bool text_is(void *text, const char *wanted)
 {
@@ -170,9 +219,41 @@ static bool text_is(void *text, const char *wanted)
     return true;
 }
 
+/* Instructions change as they run, and have memory between them, but their
+   arguments stay those of co_code, which is a copy. */
+static bool bytecode_is_there(const struct py_layout *l, void *code)
+{
+    const char *at = (const char *)code + l->code_bytecode;
+    void *copy = python.get_attribute(code, "co_code");
+    const char *bytes = copy != NULL ? call.bytes(copy) : NULL;
+    bool right = bytes != NULL &&
+                 call.bytes_size(copy) == (long)(size_t)word_at(code, 16) * 2;
+
+    for (long i = 0; right && i < call.bytes_size(copy); i += 2)
+        right = bytes[i] == 0 || bytes[i + 1] == at[i + 1];
+    python.release(copy);
+    return right;
+}
+
+static bool code_is(const struct py_layout *l, char *code, const struct expected *e)
+{
+    enum { OPTIMIZED = 0x01, GENERATOR = 0x20 };
+    int flags = *(const int *)(code + l->code_flags);
+    int before = *(const int *)(code + l->code_first_traceable);
+
+    /* A generator is made before its first traceable instruction. */
+    return text_is(word_at(code, l->code_name), e->qualified_name) &&
+           text_is(word_at(code, l->code_file), file_name) &&
+           *(const uint32_t *)(code + l->code_first_line) == e->first_line &&
+           (flags & (OPTIMIZED | GENERATOR)) ==
+               (e->optimized ? OPTIMIZED : 0) + (e->generator ? GENERATOR : 0) &&
+           (e->generator ? before > 0 && before < 8 : before == 0) &&
+           bytecode_is_there(l, code);
+}
+
 static bool stack_is_expected(const struct py_layout *l, void *frame, bool second)
 {
-    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+    for (int i = 0; i < EXPECTED; i++) {
         while (frame != NULL && frame_is_shim(l, frame))
             frame = frame_previous(l, frame);
         if (frame == NULL)
@@ -180,8 +261,7 @@ static bool stack_is_expected(const struct py_layout *l, void *frame, bool secon
         char *code = frame_code(l, frame);
         uint32_t line = expected[i].line + (second && i == 1);
         bool generator = frame_owner(l, frame) == l->owner_generator;
-        if (!text_is(word_at(code, l->code_name), expected[i].name) ||
-            !text_is(word_at(code, l->code_file), file_name) ||
+        if (!code_is(l, code, &expected[i]) ||
             codes_line(l, code, frame_ip(l, frame)) != line ||
             (!generator && codes_before_start(l, code, frame_ip(l, frame))) ||
             generator != expected[i].generator)
@@ -191,22 +271,12 @@ static bool stack_is_expected(const struct py_layout *l, void *frame, bool secon
     return true;
 }
 
-static void *look(void *self, void *arg)
+static void look_at_marks(const struct py_layout *l, void *inner, bool second)
 {
-    const struct py_layout *l = probed.layout;
-    void *state = python.current_state();
-
-    (void)arg;
-    if (current_state(l) != state)
-        return NULL;
-    void *inner = current_frame(l, state);
-    bool second = probed.calls == 1;
-    bool right = stack_is_expected(l, inner, second);
-    probed.frames_right = right && (!second || probed.frames_right);
-    probed.calls++;
-    if (!right)
-        goto done;
     void *middle = frame_previous(l, inner);
+
+    if (l->mark == MARK_LOCALS && !probed.locals_right)
+        return;
     if (second) {
         /* inner was pushed anew, middle is the same activation. */
         probed.marks_right =
@@ -215,17 +285,71 @@ static void *look(void *self, void *arg)
         frames_mark(l, inner);
         frames_mark(l, middle);
     }
-done:
-    (void)self;
-    return python.new_reference(python.none);
 }
 
-struct method {
-    const char *name;
-    void *(*call)(void *, void *);
-    int flags;
-    const char *doc;
-};
+static bool look_at_frames(const struct py_layout *l)
+{
+    void *state = python.current_state();
+
+    if (current_state(l) != state)
+        return false;
+    void *frame = current_frame(l, state);
+    if (probed.locals != NULL) {
+        probed.locals_right = word_at(frame, l->frame_locals) == probed.locals;
+        return true;
+    }
+    bool second = probed.calls == 1;
+    if (!stack_is_expected(l, frame, second))
+        return false;
+    look_at_marks(l, frame, second);
+    return true;
+}
+
+static bool attribute_is(void *object, const char *attribute, const char *wanted)
+{
+    void *text = python.get_attribute(object, attribute);
+    bool right = text != NULL && text_is(text, wanted);
+
+    if (text != NULL)
+        python.release(text);
+    else
+        python.clear_error();
+    return right;
+}
+
+static bool is_expected_line(void *code, int line, void *arg)
+{
+    int *i = arg;
+    bool second = probed.calls == 1;
+
+    if (*i == EXPECTED || !attribute_is(code, "co_name", expected[*i].name) ||
+        !attribute_is(code, "co_filename", file_name) ||
+        line != (int)expected[*i].line + (second && *i == 1))
+        return false;
+    (*i)++;
+    return true;
+}
+
+static void *look(void *self, void *arg)
+{
+    int asked = 0;
+
+    (void)self;
+    (void)arg;
+    bool right;
+    if (probed.layout != NULL) {
+        right = look_at_frames(probed.layout);
+    } else {
+        asked_walk(is_expected_line, &asked);
+        right = asked == EXPECTED;
+    }
+    if (probed.locals == NULL) {
+        probed.frames_right = right && (probed.calls == 0 || probed.frames_right);
+        probed.calls++;
+    }
+    python.keep(python.none);
+    return python.none;
+}
 
 int *proof_young_guess(const struct py_layout *l)
 {
@@ -239,54 +363,70 @@ bool proof_found_collector(void)
     return probed.count_right;
 }
 
+static bool find_calls(void)
+{
+    *(void **)&call.compile = dlsym(RTLD_DEFAULT, "Py_CompileStringExFlags");
+    *(void **)&call.evaluate = dlsym(RTLD_DEFAULT, "PyEval_EvalCode");
+    *(void **)&call.function = dlsym(RTLD_DEFAULT, "PyCFunction_NewEx");
+    *(void **)&call.new_dict = dlsym(RTLD_DEFAULT, "PyDict_New");
+    *(void **)&call.set_item = dlsym(RTLD_DEFAULT, "PyDict_SetItemString");
+    *(void **)&call.clear = dlsym(RTLD_DEFAULT, "PyDict_Clear");
+    *(void **)&call.bytes = dlsym(RTLD_DEFAULT, "PyBytes_AsString");
+    *(void **)&call.bytes_size = dlsym(RTLD_DEFAULT, "PyBytes_Size");
+    return call.compile && call.evaluate && call.function && call.new_dict &&
+           call.set_item && call.clear && call.bytes && call.bytes_size &&
+           python.release && python.clear_error && python.keep;
+}
+
+/* Run a program that calls `probe`; the dict of its names, to be kept or released,
+   is its globals, or if these are given its locals. */
+static bool run(const char *text, void *probe, void *globals, void *names)
+{
+    enum { FILE_INPUT = 257 };
+    void *code = call.compile(text, file_name, FILE_INPUT, NULL, 0);
+    void *result = NULL;
+
+    if (code != NULL && call.set_item(names, "probe", probe) == 0)
+        result = call.evaluate(code, globals, names);
+    bool ran = result != NULL;
+    if (!ran)
+        python.clear_error();
+    python.release(result);
+    python.release(code);
+    /* Functions refer to it and it to them: leave the collector no cycle. */
+    call.clear(names);
+    call.clear(globals);
+    return ran;
+}
+
 enum proof proof_run(const struct py_layout *l)
 {
-    enum { NO_ARGUMENTS = 0x0004, FILE_INPUT = 257 };
+    enum { NO_ARGUMENTS = 0x0004 };
     static struct method method = {"probe", look, NO_ARGUMENTS, NULL};
-    void *(*compile)(const char *, const char *, int, void *, int);
-    void *(*evaluate)(void *, void *, void *);
-    void *(*function)(struct method *, void *, void *);
-    void *(*new_dict)(void);
-    int (*set_item)(void *, const char *, void *);
-    void (*clear)(void *);
-    void (*release)(void *);
-    void (*clear_error)(void);
+    bool ran = false;
 
-    *(void **)&compile = dlsym(RTLD_DEFAULT, "Py_CompileStringExFlags");
-    *(void **)&evaluate = dlsym(RTLD_DEFAULT, "PyEval_EvalCode");
-    *(void **)&function = dlsym(RTLD_DEFAULT, "PyCFunction_NewEx");
-    *(void **)&new_dict = dlsym(RTLD_DEFAULT, "PyDict_New");
-    *(void **)&set_item = dlsym(RTLD_DEFAULT, "PyDict_SetItemString");
-    *(void **)&clear = dlsym(RTLD_DEFAULT, "PyDict_Clear");
-    *(void **)&release = dlsym(RTLD_DEFAULT, "Py_DecRef");
-    *(void **)&clear_error = dlsym(RTLD_DEFAULT, "PyErr_Clear");
-    if (!compile || !evaluate || !function || !new_dict || !set_item || !clear ||
-        !release || !clear_error || !python.new_reference)
+    if (!find_calls())
         return PROOF_NONE;
+    memset(&probed, 0, sizeof probed);
     probed.layout = l;
-    probed.calls = 0;
-    probed.frames_right = probed.marks_right = false;
-    void *code = compile(program, file_name, FILE_INPUT, NULL, 0);
-    void *globals = new_dict();
-    int *young = proof_young_guess(l);
+    void *globals = call.new_dict();
+    void *locals = call.new_dict();
+    int *young = l != NULL ? proof_young_guess(l) : NULL;
     int before = young != NULL ? *young : 0;
-    void *probe = function(&method, NULL, NULL); /* the collector's to count */
+    void *probe = call.function(&method, NULL, NULL); /* the collector's to count */
     probed.count_right = young != NULL && *young == before + 1;
-    void *result = NULL;
-    if (code != NULL && globals != NULL && probe != NULL &&
-        set_item(globals, "probe", probe) == 0)
-        result = evaluate(code, globals, globals);
-    if (result == NULL)
-        clear_error();
-    /* The functions refer to it and it to them: leave the collector no cycle. */
-    if (globals != NULL)
-        clear(globals);
-    release(result);
-    release(probe);
-    release(globals);
-    release(code);
+    if (globals != NULL && locals != NULL && probe != NULL) {
+        probed.locals = locals;
+        ran = l == NULL || run(locals_program, probe, globals, locals);
+        probed.locals = NULL;
+        ran = ran && run(program, probe, globals, globals);
+    }
+    python.clear_error();
+    python.release(probe);
+    python.release(globals);
+    python.release(locals);
     codes_forget_lines();
-    if (result == NULL || probed.calls != 2)
+    if (!ran || probed.calls != 2)
         return PROOF_NONE;
     if (!probed.frames_right)
         return PROOF_WRONG;

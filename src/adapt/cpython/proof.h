@@ -28,7 +28,8 @@ enum proof {
 /*
  * Run a few known lines, look at the stack from inside, and compare names, lines
  * and the behaviour of marks with what is known.  Runs Python code: a pending call
- * only.
+ * only.  Without a layout, the public functions are asked (asked.h), and nothing is
+ * said of marks: PROOF_MARKS if they tell the truth.
  */
 enum proof proof_run(const struct py_layout *layout);
 

@@ -49,7 +49,13 @@ bool python_find(void)
     FIND(runtime, "_PyRuntime", NULL);
     FIND(none, "_Py_NoneStruct", NULL);
     python.debug_build = find("_Py_RefTotal", "_Py_NegativeRefcount") != NULL;
-    FIND(new_reference, "Py_NewRef", NULL);
+    FIND(keep, "Py_IncRef", NULL);
+    FIND(release, "Py_DecRef", NULL);
+    FIND(get_attribute, "PyObject_GetAttrString", NULL);
+    FIND(int_value, "PyLong_AsLong", NULL);
+    FIND(clear_error, "PyErr_Clear", NULL);
+    FIND(interp_of, "PyThreadState_GetInterpreter", NULL);
+    FIND(state_id, "PyThreadState_GetID", NULL);
     FIND(gc_disable, "PyGC_Disable", NULL);
     FIND(gc_enable, "PyGC_Enable", NULL);
 
@@ -61,7 +67,8 @@ bool python_find(void)
     if (layout == NULL || python.current_state == NULL ||
         python.code_line == NULL || python.text_length == NULL ||
         python.text_char == NULL || python.this_threads_state == NULL ||
-        python.main_interp == NULL || python.is_finalizing == NULL)
+        python.main_interp == NULL || python.state_id == NULL ||
+        python.is_finalizing == NULL)
         return true;
     if (layout->state_in_runtime) {
         if (python.runtime == NULL)

@@ -45,7 +45,13 @@ struct python {
     int (*code_line)(void *code, int offset_bytes);
     long (*text_length)(void *text);
     unsigned (*text_char)(void *text, long index);
-    void *(*new_reference)(void *object);
+    void (*keep)(void *object);    /* one reference more */
+    void (*release)(void *object); /* one less; or NULL */
+    void *(*get_attribute)(void *object, const char *name);
+    long (*int_value)(void *object);
+    void (*clear_error)(void);
+    void *(*interp_of)(void *state);
+    uint64_t (*state_id)(void *state);
     int (*gc_disable)(void); /* whether it was enabled */
     int (*gc_enable)(void);
 };
