@@ -22,7 +22,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-VERSIONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+VERSIONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
 SUITES = {"3.13": "trixie", "3.14": "sid", "3.15": "sid"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DESCRIBE = """

@@ -6,6 +6,7 @@ import harness
 
 
 class Arithmetic(harness.Case):
+    @harness.needs_recycled
     def test_a_list_of_a_thousand_pointers(self):
         run = self.watch("keep = [None] * 1000\n")
         row = run.line(1, "--live")
@@ -22,6 +23,7 @@ class Arithmetic(harness.Case):
         self.assertEqual(row["live_bytes"], sum(33 + size for size in range(2, 2000)))
         self.assertEqual(row["live_blocks"], 1998)
 
+    @harness.needs_recycled
     def test_what_is_dropped_is_not_live_but_in_the_total(self):
         run = self.watch("for number in range(100):\n"
                          "    bytes(5000)\n")

@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ADAPT = ROOT / "src/adapt"
 LAYOUT = ADAPT / "cpython/layout.h"
 MINOR = harness.version()[1]
-ROWS = dict(re.findall(r"#define LAYOUT_3(\d+) (\{.*?\})\n", LAYOUT.read_text(), re.S))
+ROWS = {str(int(minor)): row for minor, row in
+        re.findall(r"#define LAYOUT_3(\d\d) (\{.*?\})\n", LAYOUT.read_text(), re.S)}
 # Offsets have two digits at least; those of the first word of something are 0.
 OFFSETS = [name for name in re.findall(r"\.(\w+) = \d+", ROWS.get(str(MINOR), ""))
            if name.startswith(("runtime_", "state_", "cframe_", "frame_", "code_", "interp_",
@@ -74,6 +75,7 @@ class Proof(harness.Case):
     def build(self, row):
         """A library that believes in `row` for this version."""
         text = LAYOUT.read_text().replace(ROWS[str(MINOR)], row)
+        text = re.sub(r"(#define EACH_LAYOUT\(X\)).*", rf"\1 X(3{MINOR:02})", text)
         changed = self.folder / "adapt/cpython/layout.h"
         changed.parent.mkdir(parents=True, exist_ok=True)
         changed.write_text(text)
@@ -81,7 +83,7 @@ class Proof(harness.Case):
                         "-shared", "-fvisibility=hidden", "-fno-strict-aliasing",
                         "-I", self.folder, "-I", ROOT / "src", "-I", ROOT / "include",
                         "-o", self.folder / "libheapglass-preload.so",
-                        ADAPT / "preload.c", *sorted(ADAPT.glob("cpython/*.c")),
+                        ADAPT / "preload.c", *sorted(ADAPT.glob("*/*.c")),
                         "-Wl,--whole-archive", *self.libraries, "-Wl,--no-whole-archive",
                         "-ldl", "-pthread", "-Wl,-z,nodelete"], check=True)
 

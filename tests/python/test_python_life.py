@@ -152,6 +152,7 @@ class Frames(Case):
         found = self.stacks(run)
         self.assertEqual((found[10, 8, 5], found[8, 5]), (30, 30))
 
+    @harness.needs_recycled
     def test_tasks_of_asyncio(self):
         run = self.same("import asyncio\n"
                         "keep = []\n"
@@ -172,6 +173,7 @@ class Frames(Case):
         for stack in (14, 9, 4), (14, 9, 6), (14, 10, 4), (14, 10, 6):
             self.assertEqual(found[stack], 100, stack)
 
+    @harness.needs_recycled
     def test_asynchronous_generators(self):
         run = self.same("import asyncio\n"
                         "keep = []\n"
@@ -249,6 +251,7 @@ class Frames(Case):
                         "keep = keep[:]\n", kinds=("line", "thread", "domain"))
         self.assertEqual(self.live(run, 7), ((DEPTH + 1) * 133, DEPTH + 1))
 
+    @harness.needs_recycled
     def test_recursion_through_c_functions(self):
         run = self.same("import sys\n"
                         "keep = []\n"
@@ -737,6 +740,7 @@ class Children(Case):
         self.assertEqual(len(self.processes(run)), 31)
         self.assertEqual(self.live(run, 5), (30 * 50033, 30))
 
+    @harness.needs_recycled
     def test_fork_while_threads_allocate(self):
         run = self.same("import os, threading, warnings; i = pid = mine = None\n"
                         "warnings.simplefilter('ignore')\n"
@@ -921,6 +925,7 @@ class Objects(Case):
                         "print(gc.collect() > 0)\n")
         self.assertEqual(self.live(run, 6), (0, 0))
 
+    @harness.needs_recycled
     def test_gc_freeze(self):
         run = self.same("import gc; i = None\n"
                         "keep = [None] * 200\n"
@@ -946,6 +951,7 @@ class Objects(Case):
                         "gc.collect()\n")
         self.assertEqual(self.live(run, 5), (0, 0))
 
+    @harness.needs_recycled
     def test_pickles(self):
         run = self.same("import pickle, copy\n"
                         "data = {n: [str(n), (n, float(n)), {n}] for n in range(500)}\n"
@@ -978,8 +984,7 @@ class Objects(Case):
         self.assertEqual(self.live(run, 1), (100033, 1))
 
     def test_subinterpreters(self):
-        module = {11: "_xxsubinterpreters", 12: "_xxsubinterpreters"}.get(
-            harness.version()[1], "_interpreters")
+        module = "_xxsubinterpreters" if harness.version() < (3, 13) else "_interpreters"
         run = self.same(f"import {module} as subs, sys; keep = None\n"
                         "keep = bytes(100000)\n"
                         "for i in range(3):\n"

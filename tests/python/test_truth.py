@@ -92,6 +92,7 @@ class Case(harness.Case):
         return theirs, self.as_we_say(work, self.dir / "c.hg", "line")
 
 
+@harness.needs_recycled
 class Programs(Case):
     """Every line of every program, to the byte."""
 
@@ -183,6 +184,7 @@ class Rules(Case):
     # tracemalloc began are not known to it.
     GROWN = ("globals().update(dict.fromkeys(map(str, range(99)), [[] for i in range(99)]))\n")
 
+    @harness.needs_recycled
     def test_stock_charges_recycled_tables_of_dicts_to_those_who_had_them_first(self):
         # A table is no object, so tracemalloc does not hear that it has a new owner. CPython
         # keeps 80 of them, of 120 bytes.
@@ -196,6 +198,7 @@ class Rules(Case):
         self.assertEqual(theirs[2,], (80 * 120, 80))
         self.assertNotIn((2,), ours)
 
+    @harness.needs_recycled
     def test_without_such_tables_stock_says_what_we_say(self):
         work = self.write(self.GROWN +
                           "warm = [[[i], (i,), (i, i), float(i)] for i in range(300)]; del warm\n"
@@ -238,6 +241,7 @@ class Rules(Case):
         self.assertLess(found[3,][1], 1110)
         self.assertEqual(harness.report(self.dir / "d.hg")["watched"]["recycled"], False)
 
+    @harness.needs_recycled
     def test_what_modules_in_c_recycle_stays_with_those_who_had_it_first(self):
         # asyncio keeps iterators of futures, of 40 bytes, in a list that nobody can reach.
         # tracemalloc hears when one is used again, but not when it rests.
@@ -351,6 +355,7 @@ class Sums(Case):
                 "program = 'more = [bytes(100) for i in range(1000)]'\n"
                 "subprocess.run([sys.executable, '-c', program], check=True)\n")
 
+    @harness.needs_recycled
     def test_of_children(self):
         run = self.check(self.CHILDREN)
         report = run.report()
@@ -360,6 +365,7 @@ class Sums(Case):
         self.assertEqual((row["live_bytes"], row["live_blocks"]),
                          (3 * (8800 + 56 + 33000) + 1000 * (300 + 70 + 3), 3 * 1002))
 
+    @harness.needs_recycled
     def test_of_the_program_alone_when_its_children_are_left_out(self):
         run = self.check(self.CHILDREN)
         report = run.report("--no-children")
@@ -388,6 +394,7 @@ class Sums(Case):
             with self.subTest(program=text):
                 self.check(text)
 
+    @harness.needs_recycled
     def test_the_peak_is_told_to_the_byte(self):
         run = self.check("x, places, i = b'x', [None] * 5000, 0\n"
                          "for i in range(100): places[i] = x * 1000\n"

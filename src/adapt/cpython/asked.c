@@ -34,7 +34,7 @@ static __thread bool busy __attribute__((tls_model("initial-exec")));
 static struct line {
     uint32_t code;
     uint32_t line;
-} *lines;
+} * lines;
 static size_t lines_capacity;
 
 bool asked_find(void)
@@ -43,12 +43,9 @@ bool asked_find(void)
         const char *name;
         void *to;
     } names[] = {
-        {"PyEval_GetFrame", &ask.frame},
-        {"PyFrame_GetBack", &ask.back},
-        {"PyFrame_GetCode", &ask.code},
-        {"PyFrame_GetLineNumber", &ask.line},
-        {"PyErr_Fetch", &ask.fetch_error},
-        {"PyErr_Restore", &ask.restore_error},
+        {"PyEval_GetFrame", &ask.frame},   {"PyFrame_GetBack", &ask.back},
+        {"PyFrame_GetCode", &ask.code},    {"PyFrame_GetLineNumber", &ask.line},
+        {"PyErr_Fetch", &ask.fetch_error}, {"PyErr_Restore", &ask.restore_error},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         void *at = dlsym(RTLD_DEFAULT, names[i].name);
@@ -57,7 +54,8 @@ bool asked_find(void)
         memcpy(names[i].to, &at, sizeof at);
     }
     return python.keep != NULL && python.current_state != NULL &&
-           python.interp_of != NULL && python.main_interp != NULL && codes_can_ask();
+           python.interp_of != NULL && python.main_interp != NULL &&
+           codes_can_ask();
 }
 
 bool asked_busy(void)
@@ -117,8 +115,7 @@ static bool note_line(void *code, int line, void *arg)
         return false;
     lines[*count].code = codes_id_asked(code);
     lines[*count].line = line > 0 ? (uint32_t)line : 0;
-    return lines[(*count)++].code != 0 &&
-           session.config.mode == LEDGER_MODE_STACKS;
+    return lines[(*count)++].code != 0 && session.config.mode == LEDGER_MODE_STACKS;
 }
 
 uint32_t asked_node(uint32_t base)
@@ -137,7 +134,8 @@ uint32_t asked_node(uint32_t base)
     lock_take(&session_names);
     while (count > 0) {
         count--;
-        base = tree_child(&session.tree, base, lines[count].code, lines[count].line);
+        base =
+            tree_child(&session.tree, base, lines[count].code, lines[count].line);
     }
     lock_release(&session_names);
     return base;

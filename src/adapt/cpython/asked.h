@@ -24,7 +24,8 @@ bool asked_walk(bool (*visit)(void *code, int line, void *arg), void *arg);
 /* This thread is in asked_walk(). */
 bool asked_busy(void);
 
-/* The node of the calling thread's stack, or of its innermost line, below `base`. */
+/* The node of the calling thread's stack, or of its innermost line, below `base`.
+ */
 uint32_t asked_node(uint32_t base);
 
 #endif

@@ -113,11 +113,6 @@ static size_t encode(void *text, char *out, size_t room)
     return n;
 }
 
-static void *field(const void *code, size_t offset)
-{
-    return *(void *const *)((const char *)code + offset);
-}
-
 enum { BYTES_SIZE = 16, BYTES_DATA = 32 }; /* of an object of bytes */
 
 static int int_field(const void *code, size_t offset)
@@ -164,8 +159,8 @@ uint32_t codes_id(const struct py_layout *layout, void *code)
 
     if (find_known(code, &id))
         return id;
-    return make_known(code, field(code, layout->code_file),
-                      field(code, layout->code_name),
+    return make_known(code, word_at(code, layout->code_file),
+                      word_at(code, layout->code_name),
                       int_field(code, layout->code_first_line));
 }
 
@@ -232,8 +227,8 @@ static struct line_cursor *cursor_of(const void *code)
 static void cursor_rewind(const struct py_layout *layout, struct line_cursor *c,
                           void *code)
 {
-    const char *table = field(code, layout->code_lines);
-    size_t bytes = (size_t)field(table, BYTES_SIZE);
+    const char *table = word_at(code, layout->code_lines);
+    size_t bytes = (size_t)word_at(table, BYTES_SIZE);
 
     c->code = code;
     c->next = (const uint8_t *)table + BYTES_DATA;
@@ -275,9 +270,13 @@ static void cursor_step(struct line_cursor *c)
 
 uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip)
 {
-    int offset = (int)(ip - ((uintptr_t)code + layout->code_bytecode));
+    int offset = (int)(ip - codes_begin(layout, code));
     struct line_cursor *c = cursor_of(code);
 
+    if (layout->frame_objects) { /* their tables are other ones */
+        int its_line = python.code_line(code, offset);
+        return its_line > 0 ? (uint32_t)its_line : 0;
+    }
     if (c->code != code || offset < c->from)
         cursor_rewind(layout, c, code);
     while (c->to <= offset && c->next < c->end)
@@ -298,9 +297,10 @@ void codes_forget_lines(void)
 
 bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip)
 {
+    if (layout->frame_objects) /* they become the current frame as they start */
+        return false;
     int units = int_field(code, layout->code_first_traceable);
-    intptr_t at =
-        (intptr_t)ip - (intptr_t)((uintptr_t)code + layout->code_bytecode);
+    intptr_t at = (intptr_t)(ip - codes_begin(layout, code));
     return at < (intptr_t)units * 2;
 }
 

@@ -22,6 +22,18 @@ uint32_t codes_id_asked(void *code);
 /* Whether the functions for that are there. */
 bool codes_can_ask(void);
 
+/*
+ * The address of a code object's first instruction.  Where a frame only has the
+ * number of its instruction, and objects may share bytecode, it is a number that no
+ * other has: nothing else lies within 16 bytes of a code object, nor within 176 of
+ * its beginning, so 11 MB of bytecode have room.
+ */
+HG_ALWAYS_INLINE uintptr_t codes_begin(const struct py_layout *l, const void *code)
+{
+    return l->frame_objects ? (uintptr_t)code << 16
+                            : (uintptr_t)code + l->code_bytecode;
+}
+
 /* The line of an instruction; 0 when it has none.  For code whose death nobody
    tells, because codes_id() was not called, codes_forget_lines() has to follow. */
 uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip);

@@ -50,7 +50,7 @@ static void remember_node(uint32_t parent, uintptr_t ip, uint32_t node)
 static bool is_before_start(const struct py_layout *l, const void *frame,
                             uintptr_t ip)
 {
-    return frame_owner(l, frame) != l->owner_generator &&
+    return !frame_is_generator(l, frame) &&
            codes_before_start(l, frame_code(l, frame), ip);
 }
 
@@ -305,9 +305,13 @@ HG_ALWAYS_INLINE void mark(const struct py_layout *l, void *frame)
 {
     char *at = frame;
 
-    if (!python.may_mark || frame_owner(l, frame) != 0)
+    if (!python.may_mark || (l->frame_objects ? frame_is_generator(l, frame)
+                                              : frame_owner(l, frame) != 0))
         return;
-    if (l->mark == MARK_OWNER) {
+    if (l->mark == MARK_TRACE_LINES) {
+        if (at[l->frame_trace_lines] == 1)
+            at[l->frame_trace_lines] = MARKED_TRACE_LINES;
+    } else if (l->mark == MARK_OWNER) {
         at[l->frame_owner] = MARKED_OWNER;
     } else if (l->mark == MARK_LOCALS) {
         enum { OPTIMIZED = 1 };

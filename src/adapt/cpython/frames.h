@@ -4,6 +4,7 @@
 #ifndef HG_ADAPT_CPYTHON_FRAMES_H
 #define HG_ADAPT_CPYTHON_FRAMES_H
 
+#include "adapt/cpython/codes.h"
 #include "adapt/cpython/layout.h"
 #include "adapt/cpython/python.h"
 #include "base/base.h"
@@ -69,11 +70,6 @@ HG_ALWAYS_INLINE struct node_cache_entry *node_cache_set(uint32_t parent,
 /* ------------------------------------------------------------- the frame's fields
  */
 
-HG_ALWAYS_INLINE void *word_at(const void *base, size_t offset)
-{
-    return *(void *const *)((const char *)base + offset);
-}
-
 HG_ALWAYS_INLINE void *frame_previous(const struct py_layout *l, const void *frame)
 {
     return word_at(frame, l->frame_previous);
@@ -87,12 +83,24 @@ HG_ALWAYS_INLINE void *frame_code(const struct py_layout *l, const void *frame)
 
 HG_ALWAYS_INLINE uintptr_t frame_ip(const struct py_layout *l, const void *frame)
 {
-    return (uintptr_t)word_at(frame, l->frame_ip);
+    if (!l->frame_objects)
+        return (uintptr_t)word_at(frame, l->frame_ip);
+    int lasti = *(const int *)((const char *)frame + l->frame_lasti);
+    return codes_begin(l, frame_code(l, frame)) +
+           ((uintptr_t)(intptr_t)lasti << l->lasti_shift);
 }
 
 HG_ALWAYS_INLINE uint8_t frame_owner(const struct py_layout *l, const void *frame)
 {
     return *((const uint8_t *)frame + l->frame_owner);
+}
+
+HG_ALWAYS_INLINE bool frame_is_generator(const struct py_layout *l,
+                                         const void *frame)
+{
+    if (l->frame_objects)
+        return word_at(frame, l->frame_generator) != NULL;
+    return frame_owner(l, frame) == l->owner_generator;
 }
 
 HG_ALWAYS_INLINE bool frame_is_shim(const struct py_layout *l, const void *frame)
@@ -103,6 +111,9 @@ HG_ALWAYS_INLINE bool frame_is_shim(const struct py_layout *l, const void *frame
 HG_ALWAYS_INLINE bool frame_is_marked(const struct py_layout *l, const void *frame)
 {
     switch (l->mark) {
+    case MARK_TRACE_LINES:
+        return *((const uint8_t *)frame + l->frame_trace_lines) ==
+               MARKED_TRACE_LINES;
     case MARK_OWNER:
         return frame_owner(l, frame) == MARKED_OWNER;
     case MARK_LOCALS:

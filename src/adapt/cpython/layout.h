@@ -3,6 +3,8 @@
 #ifndef HG_ADAPT_CPYTHON_LAYOUT_H
 #define HG_ADAPT_CPYTHON_LAYOUT_H
 
+#include "base/base.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +18,9 @@
 enum frame_mark {
     /* There is no such field (3.12): all frames must be compared. */
     MARK_NONE,
+    /* 3.9 and 3.10: `f_trace_lines` is 0 or 1, and whoever reads it asks whether it
+       is 0. */
+    MARK_TRACE_LINES,
     /* 3.11: `owner` is 0 for frames of the thread's stack, and release builds only
        ever compare it with 1 and 2; debug builds assert that it is 0. */
     MARK_OWNER,
@@ -24,7 +29,7 @@ enum frame_mark {
     MARK_LOCALS,
 };
 
-enum { MARKED_OWNER = 0x40 };
+enum { MARKED_OWNER = 0x40, MARKED_TRACE_LINES = 3 };
 
 /* Offsets in bytes.  The hot paths are compiled once per row, with the row as a
    constant, so a field costs what it costs CPython itself. */
@@ -36,6 +41,9 @@ struct py_layout {
                               none */
     bool state_in_runtime; /* the lock's holder is a word of _PyRuntime, not
                               thread-local */
+    bool frame_objects;    /* up to 3.10: a frame is an object; its instruction is a
+                              number, and code_bytecode names an object, too */
+    uint8_t lasti_shift;   /* of that number, to have bytes */
     bool has_cframe;       /* tstate -> cframe -> current_frame */
     bool tags_references;  /* frame -> code has two bits that are no address */
     bool gc_stats_in_rings; /* and interp_gc_stats points to them */
@@ -44,6 +52,7 @@ struct py_layout {
     uint16_t cframe_frame;
     uint16_t state_interp;
     uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals;
+    uint16_t frame_lasti, frame_generator, frame_trace_lines; /* frame_objects */
     uint16_t code_file, code_name, code_lines, code_first_line,
         code_first_traceable, code_flags, code_bytecode;
     uint16_t
@@ -57,6 +66,22 @@ struct py_layout {
 };
 
 /* clang-format off */
+#define LAYOUT_309 {                                                                    \
+    .minor = 9, .mark = MARK_TRACE_LINES, .state_in_runtime = true,                     \
+    .runtime_state = 568, .frame_objects = true, .state_frame = 24,                     \
+    .state_interp = 16, .frame_previous = 24, .frame_code = 32, .frame_lasti = 104,     \
+    .frame_generator = 96, .frame_trace_lines = 88, .code_file = 104,                   \
+    .code_name = 112, .code_first_line = 40, .code_flags = 36, .code_bytecode = 48,     \
+    .interp_gc_stats = 744, .interp_gc_young = 660 }
+
+#define LAYOUT_310 {                                                                    \
+    .minor = 10, .mark = MARK_TRACE_LINES, .state_in_runtime = true,                    \
+    .runtime_state = 568, .frame_objects = true, .lasti_shift = 1, .state_frame = 24,   \
+    .state_interp = 16, .frame_previous = 24, .frame_code = 32, .frame_lasti = 96,      \
+    .frame_generator = 88, .frame_trace_lines = 84, .code_file = 104,                   \
+    .code_name = 112, .code_first_line = 40, .code_flags = 36, .code_bytecode = 48,     \
+    .interp_gc_stats = 744, .interp_gc_young = 660 }
+
 #define LAYOUT_311 {                                                                    \
     .minor = 11, .mark = MARK_OWNER, .owner_generator = 1, .owner_shim = 0,             \
     .state_in_runtime = true, .has_cframe = true, .runtime_state = 576,                 \
@@ -103,8 +128,13 @@ struct py_layout {
     .published_code = 48 }
 /* clang-format on */
 
+HG_ALWAYS_INLINE void *word_at(const void *base, size_t offset)
+{
+    return *(void *const *)((const char *)base + offset);
+}
+
 /* The hot paths are compiled for each of them: X(name). */
-#define EACH_LAYOUT(X) X(311) X(312) X(313) X(314) X(315)
+#define EACH_LAYOUT(X) X(309) X(310) X(311) X(312) X(313) X(314) X(315)
 
 /* The row of a minor version, or NULL. */
 const struct py_layout *layout_find(int minor);

@@ -68,37 +68,68 @@ static bool published_offsets_agree(const struct py_layout *l)
     return true;
 }
 
+static bool is_of_type(const void *object, const void *wanted)
+{
+    void *type;
+
+    return peek_word(object, 8, &type) && type == wanted;
+}
+
+/* Where a frame says that it is: an instruction of its code, or just before. */
+static bool instruction_looks_right(const struct py_layout *l, const void *frame,
+                                    const void *code)
+{
+    void *bytes, *size, *ip;
+    int lasti;
+
+    if (!l->frame_objects) {
+        if (!peek_word(code, 16, &size) || !peek_word(frame, l->frame_ip, &ip))
+            return false;
+        return (uintptr_t)ip + 2 - codes_begin(l, code) < (size_t)size * 2 + 2;
+    }
+    if (!peek_word(code, l->code_bytecode, &bytes) ||
+        !is_of_type(bytes, python.bytes_type) || !peek_word(bytes, 16, &size) ||
+        !peek((const char *)frame + l->frame_lasti, &lasti, sizeof lasti))
+        return false;
+    return lasti >= -1 && lasti < (intptr_t)size >> l->lasti_shift;
+}
+
+/* One owner of the frame's, or what it is where it is an object. */
+static bool kind_looks_right(const struct py_layout *l, const void *frame,
+                             bool *shim)
+{
+    uint8_t owner;
+
+    *shim = false;
+    if (l->frame_objects)
+        return is_of_type(frame, python.frame_type);
+    if (!peek((const char *)frame + l->frame_owner, &owner, 1))
+        return false;
+    *shim = l->owner_shim != 0 && owner >= l->owner_shim;
+    return *shim || owner <= 2;
+}
+
 static bool frame_looks_right(const struct py_layout *l, const void *frame,
                               bool *shim)
 {
-    const void *code_type = dlsym(RTLD_DEFAULT, "PyCode_Type");
-    const void *text_type = dlsym(RTLD_DEFAULT, "PyUnicode_Type");
-    const void *bytes_type = dlsym(RTLD_DEFAULT, "PyBytes_Type");
-    void *code, *type, *text, *units, *ip;
-    uint8_t owner;
+    void *code, *text;
 
-    if (!peek((const char *)frame + l->frame_owner, &owner, 1) ||
-        (owner > 2 && !(l->owner_shim != 0 && owner >= l->owner_shim)))
+    if (!kind_looks_right(l, frame, shim))
         return false;
-    *shim = l->owner_shim != 0 && owner >= l->owner_shim;
     if (*shim)
         return true;
     if (!peek_word(frame, l->frame_code, &code))
         return false;
     if (l->tags_references)
         code = (void *)((uintptr_t)code & ~(uintptr_t)3);
-    if (!peek_word(code, 8, &type) || type != code_type)
-        return false;
-    if (!peek_word(code, l->code_file, &text) || !peek_word(text, 8, &type) ||
-        type != text_type || !peek_word(code, l->code_name, &text) ||
-        !peek_word(text, 8, &type) || type != text_type ||
-        !peek_word(code, l->code_lines, &text) || !peek_word(text, 8, &type) ||
-        type != bytes_type)
-        return false;
-    if (!peek_word(code, 16, &units) || !peek_word(frame, l->frame_ip, &ip))
-        return false;
-    uintptr_t begin = (uintptr_t)code + l->code_bytecode;
-    return (uintptr_t)ip + 2 >= begin && (uintptr_t)ip < begin + (size_t)units * 2;
+    return is_of_type(code, python.code_type) &&
+           peek_word(code, l->code_file, &text) &&
+           is_of_type(text, python.text_type) &&
+           peek_word(code, l->code_name, &text) &&
+           is_of_type(text, python.text_type) &&
+           (l->frame_objects || (peek_word(code, l->code_lines, &text) &&
+                                 is_of_type(text, python.bytes_type))) &&
+           instruction_looks_right(l, frame, code);
 }
 
 /* A state that could be read and had no frame, and the place where it had none. */
@@ -225,6 +256,11 @@ static bool bytecode_is_there(const struct py_layout *l, void *code)
 {
     const char *at = (const char *)code + l->code_bytecode;
     void *copy = python.get_attribute(code, "co_code");
+
+    if (l->frame_objects) {
+        python.release(copy);
+        return copy != NULL && word_at(code, l->code_bytecode) == copy;
+    }
     const char *bytes = copy != NULL ? call.bytes(copy) : NULL;
     bool right = bytes != NULL &&
                  call.bytes_size(copy) == (long)(size_t)word_at(code, 16) * 2;
@@ -240,14 +276,16 @@ static bool code_is(const struct py_layout *l, char *code, const struct expected
     enum { OPTIMIZED = 0x01, GENERATOR = 0x20 };
     int flags = *(const int *)(code + l->code_flags);
     int before = *(const int *)(code + l->code_first_traceable);
+    const char *name = l->frame_objects ? e->name : e->qualified_name;
 
     /* A generator is made before its first traceable instruction. */
-    return text_is(word_at(code, l->code_name), e->qualified_name) &&
+    return text_is(word_at(code, l->code_name), name) &&
            text_is(word_at(code, l->code_file), file_name) &&
            *(const uint32_t *)(code + l->code_first_line) == e->first_line &&
            (flags & (OPTIMIZED | GENERATOR)) ==
                (e->optimized ? OPTIMIZED : 0) + (e->generator ? GENERATOR : 0) &&
-           (e->generator ? before > 0 && before < 8 : before == 0) &&
+           (l->frame_objects ||
+            (e->generator ? before > 0 && before < 8 : before == 0)) &&
            bytecode_is_there(l, code);
 }
 
@@ -260,7 +298,7 @@ static bool stack_is_expected(const struct py_layout *l, void *frame, bool secon
             return false;
         char *code = frame_code(l, frame);
         uint32_t line = expected[i].line + (second && i == 1);
-        bool generator = frame_owner(l, frame) == l->owner_generator;
+        bool generator = frame_is_generator(l, frame);
         if (!code_is(l, code, &expected[i]) ||
             codes_line(l, code, frame_ip(l, frame)) != line ||
             (!generator && codes_before_start(l, code, frame_ip(l, frame))) ||

@@ -47,6 +47,10 @@ bool python_find(void)
     FIND(text_length, "PyUnicode_GetLength", NULL);
     FIND(text_char, "PyUnicode_ReadChar", NULL);
     FIND(runtime, "_PyRuntime", NULL);
+    FIND(frame_type, "PyFrame_Type", NULL);
+    FIND(code_type, "PyCode_Type", NULL);
+    FIND(text_type, "PyUnicode_Type", NULL);
+    FIND(bytes_type, "PyBytes_Type", NULL);
     FIND(none, "_Py_NoneStruct", NULL);
     python.debug_build = find("_Py_RefTotal", "_Py_NegativeRefcount") != NULL;
     FIND(keep, "Py_IncRef", NULL);

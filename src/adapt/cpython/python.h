@@ -32,6 +32,7 @@ struct python {
     char *runtime;                  /* &_PyRuntime */
     void **state; /* &current thread state, where it is a word of it */
     void *none;
+    const void *frame_type, *code_type, *text_type, *bytes_type;
 
     const char *(*get_version)(void);
     int (*is_initialized)(void);
