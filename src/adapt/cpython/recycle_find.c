@@ -404,7 +404,7 @@ static const char *find_interpreter(void)
     memcpy(&get_version, &at, sizeof at);
     const char *version = get_version();
     if (strncmp(version, "3.", 2) != 0)
-        return "unknown version";
+        return "neither 3.8 nor later";
     if (strstr(version, "free-threading") != NULL)
         return "a build without the GIL";
     ip.minor = atoi(version + 2);
@@ -454,5 +454,5 @@ const char *lists_find(void)
             ip.gc_enable();
         return why;
     }
-    return "unknown version";
+    return "where this version keeps them is not known";
 }
