@@ -243,8 +243,8 @@ class Rules(Case):
 
     @harness.needs_recycled
     def test_what_modules_in_c_recycle_stays_with_those_who_had_it_first(self):
-        # asyncio keeps iterators of futures, of 40 bytes, in a list that nobody can reach.
-        # tracemalloc hears when one is used again, but not when it rests.
+        # Up to 3.13 asyncio keeps iterators of futures, of 40 bytes, in a list that nobody can
+        # reach.  tracemalloc hears when one is used again, but not when it rests.
         work = self.write("import asyncio\n"
                           "async def wait():\n"
                           "    await asyncio.gather(asyncio.sleep(0))\n"
@@ -253,7 +253,8 @@ class Rules(Case):
                           "    await asyncio.gather(asyncio.sleep(0))\n"
                           "asyncio.run(main())\n", "work.py")
         theirs, ours = self.two_processes(work, 1)
-        self.assertEqual((theirs.pop((6,)), ours.pop((3,))), ((40, 1), (40, 1)))
+        if harness.version() < (3, 14):
+            self.assertEqual((theirs.pop((6,)), ours.pop((3,))), ((40, 1), (40, 1)))
         self.assertEqual(ours, theirs)
 
     def test_a_frame_that_has_not_begun_is_its_callers(self):
