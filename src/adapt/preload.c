@@ -111,13 +111,14 @@ static void exited_native(int status, void *arg)
     exited(status, arg);
 }
 
-/* No Python: to be watched only if that was asked for. */
-static void start_native(void)
+/* No Python that can be watched: only if that was asked for, as any program is. */
+static void start_native(const char *unwatched)
 {
     session_adapter.stopped = native_untrace;
     session_adapter.forked = stacks_forked;
     if (!session.config.every_program || !stacks_prepare()) {
-        session_replaced();
+        if (!session_replaced() && unwatched != NULL)
+            session_say_unwatched(unwatched);
         native_leave();
         return;
     }
@@ -138,8 +139,9 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     pthread_atfork(before_fork, after_fork_parent, after_fork_child);
     if (!session_configure())
         return;
-    if (!python_find()) {
-        start_native();
+    const char *unwatched;
+    if (!python_find(&unwatched)) {
+        start_native(unwatched);
         return;
     }
     session_adapter.collections = observer_collections;

@@ -178,7 +178,8 @@ static int become_watched(const struct options *options, struct program *program
 {
     char library[PATH_MAX];
     char ledger[PATH_MAX];
-    if (!watchable_check(program->path) || !library_find(library) ||
+    bool every_program = strcmp(options->native, "2") == 0;
+    if (!watchable_check(program->path, every_program) || !library_find(library) ||
         !placeholder_make(options->ledger, program->argv, ledger) ||
         !set_environment(options, ledger, library))
         return RUN_FAILED;

@@ -161,7 +161,7 @@ static void say_no_accounts(const struct process *process)
     else
         say(process->path,
             "nothing was recorded, for \"%s\" was not a Python program that "
-            "Heapglass can watch; run CPython 3.11 or later with it",
+            "Heapglass can watch; run CPython 3.9 or later with it",
             name);
     free(command);
 }

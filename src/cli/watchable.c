@@ -3,6 +3,7 @@
 #include "cli/watchable.h"
 
 #include "cli/command.h"
+#include "cli/implementation.h"
 #include "cli/program.h"
 
 #include <elf.h>
@@ -66,7 +67,7 @@ static bool read_loader(int fd, const Elf64_Ehdr *header, char loader[PATH_MAX])
     return true;
 }
 
-static bool check_elf(const char *path, int fd)
+static bool check_elf(const char *path, int fd, bool native)
 {
     Elf64_Ehdr header;
     char loader[PATH_MAX];
@@ -88,6 +89,12 @@ static bool check_elf(const char *path, int fd)
     if (strstr(loader, "ld-musl") != NULL) {
         say(path,
             "uses musl, and heapglass was built for the GNU C library" UNWATCHED);
+        return false;
+    }
+    const char *what = native ? NULL : implementation_unwatched(path, fd, &header);
+    if (what != NULL) {
+        say(path, "%s" UNWATCHED ", or with --native for what it takes from malloc",
+            what);
         return false;
     }
     return true;
@@ -123,7 +130,7 @@ static bool find_interpreter(char *line, char path[PATH_MAX])
     return snprintf(path, PATH_MAX, "%s", interpreter) < PATH_MAX;
 }
 
-static bool check(const char *path, char next[PATH_MAX])
+static bool check(const char *path, bool native, char next[PATH_MAX])
 {
     char begin[256] = "";
     struct stat st;
@@ -146,18 +153,18 @@ static bool check(const char *path, char next[PATH_MAX])
             "so nothing can be loaded into it" UNWATCHED);
         fine = false;
     } else if (memcmp(begin, ELFMAG, SELFMAG) == 0) {
-        fine = check_elf(path, fd);
+        fine = check_elf(path, fd, native);
     }
     close(fd);
     return fine;
 }
 
-bool watchable_check(const char *path)
+bool watchable_check(const char *path, bool native)
 {
     char names[2][PATH_MAX];
     snprintf(names[0], sizeof names[0], "%s", path);
     for (int i = 0; i < MAX_INTERPRETERS; i++) {
-        if (!check(names[i % 2], names[(i + 1) % 2]))
+        if (!check(names[i % 2], native, names[(i + 1) % 2]))
             return false;
         if (names[(i + 1) % 2][0] == '\0')
             return true;

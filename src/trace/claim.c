@@ -225,9 +225,10 @@ int claim_ledger(const struct session_config *config, char path[PATH_MAX])
     return claim_childs_ledger(config, path);
 }
 
-void claim_mark_replaced(const struct session_config *config)
+bool claim_mark_replaced(const struct session_config *config)
 {
     char path[PATH_MAX];
+    bool had = false;
 
     for (int i = 0; i < 2; i++) {
         strcpy(path, config->path);
@@ -237,8 +238,11 @@ void claim_mark_replaced(const struct session_config *config)
         if (fd < 0)
             continue;
         struct owner owner = look(fd);
-        if (owner.mine && owner.state != LEDGER_WAITING)
+        if (owner.mine && owner.state != LEDGER_WAITING) {
             mark_replaced(fd);
+            had = true;
+        }
         close(fd);
     }
+    return had;
 }

@@ -18,7 +18,7 @@ int claim_ledger(const struct session_config *config, char path[PATH_MAX]);
 int claim_childs_ledger(const struct session_config *config, char path[PATH_MAX]);
 
 /* This process has become a program without accounts: say so in the ledger, if it
-   had one before its exec. */
-void claim_mark_replaced(const struct session_config *config);
+   had one before its exec: true. */
+bool claim_mark_replaced(const struct session_config *config);
 
 #endif

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -354,9 +355,19 @@ void session_exit(int status, bool early)
         ledger_trim(&session.ledger);
 }
 
-void session_replaced(void)
+bool session_replaced(void)
 {
-    claim_mark_replaced(&session.config);
+    return claim_mark_replaced(&session.config);
+}
+
+void session_say_unwatched(const char *what)
+{
+    char text[128];
+
+    if (getpid() != session.config.started)
+        return;
+    snprintf(text, sizeof text, "nothing is recorded, for the program is %s", what);
+    say(text, "run CPython 3.9 or later with it, or use --native");
 }
 
 static void note(struct ledger_text *where, const char *text)

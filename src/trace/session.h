@@ -73,8 +73,12 @@ void session_finalize(void);
 /* The process is about to end with `status`; `early`: by _exit(). */
 void session_exit(int status, bool early);
 
-/* This program cannot be watched; if its process was, say that it was replaced. */
-void session_replaced(void);
+/* This program cannot be watched; if its process was, its ledger says that it was
+   replaced, and true is returned. */
+bool session_replaced(void);
+
+/* And if it is the one that the user started, tell him: it is `what`. */
+void session_say_unwatched(const char *what);
 
 /* For the header: texts that are known later than the start. */
 void session_note_python(const char *version);

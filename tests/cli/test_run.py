@@ -124,6 +124,74 @@ class Refusing(case.Case):
         program.chmod(0o2755)
         self.refuses(125, "setgid", "run", program)
 
+    # By what their files name: (symbols that it exports, libraries that it needs, what it is).
+    OTHER_PYTHONS = [
+        (["pypy_execute_source"], [], "is PyPy"),
+        ([], ["libpypy3.10-c.so"], "is PyPy"),
+        (["Py_Main", "PyMem_SetAllocator", "_Py_MergeZeroLocalRefcount"], [],
+         "is a free-threaded CPython"),
+        ([], ["libpython3.13t.so.1.0"], "is a free-threaded CPython"),
+        ([], ["libpython3.14td.so.1.0"], "is a free-threaded CPython"),
+        (["Py_Main", "PyString_FromString"], [], "is Python 2"),
+        ([], ["libpython2.7.so.1.0"], "is Python 2"),
+    ]
+
+    def other_python(self, name, symbols, libraries):
+        """A program that only looks like that interpreter."""
+        text = "".join(f"void {symbol}(void) {{}}\n" for symbol in symbols)
+        self.write(text + "int main(void) { return 7; }\n", "program.c")
+        for library in libraries:
+            harness.call("cc", "-shared", "-nostdlib", "-o", self.dir / library, "-x", "c",
+                         "/dev/null", f"-Wl,-soname,{library}")
+        return self.build(name, "-rdynamic", "-Wl,--no-as-needed", f"-Wl,-rpath,{self.dir}",
+                          *(self.dir / library for library in libraries))
+
+    def test_a_python_that_is_no_cpython_with_a_lock(self):
+        for number, (symbols, libraries, what) in enumerate(self.OTHER_PYTHONS):
+            with self.subTest(symbols or libraries):
+                program = self.other_python(f"other{number}", symbols, libraries)
+                script = self.script("script", f"#!{program}\n")
+                self.refuses(125, what, "run", program)
+                self.refuses(125, "--native", "run", script)
+                self.assertEqual([*self.store.glob("*.hg")], [])
+                native = self.heapglass("run", "--native", "-o", self.dir / "own.hg", program)
+                self.assertEqual(native.returncode, 7)
+
+    def test_one_by_its_name(self):
+        for name, what in (("graalpy", "is GraalPy"), ("micropython", "is MicroPython"),
+                           ("jython-2.7", "is Jython"), ("graalpy-nonsense", None)):
+            program = self.build(name)
+            if what:
+                self.refuses(125, what, "run", program)
+            else:
+                self.assertEqual(self.heapglass("run", program).returncode, 7)
+
+    def test_what_only_looks_like_one_is_fine(self):
+        for number, (symbols, libraries) in enumerate([
+                (["a_pypy_execute_source", "PyString_FromString"], []),
+                ([], ["libpython3.13.so.1.0"]), ([], ["libpython3.so"])]):
+            program = self.other_python(f"like{number}", symbols, libraries)
+            self.assertEqual(self.heapglass("run", program).returncode, 7)
+
+    def test_one_behind_a_shell_runs_and_is_named(self):
+        program = self.other_python("other", ["pypy_execute_source"], [])
+        done = self.heapglass("run", "sh", "-c", f"exec {program}")
+        self.assertEqual(done.returncode, 7)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("nothing is recorded, for the program is PyPy; run CPython", done.stderr)
+        child = self.heapglass("run", "sh", "-c", f"{program}; exit 3")
+        self.assertEqual((child.returncode, child.stderr), (3, ""))
+
+    def test_a_table_of_strings_that_is_nowhere(self):
+        program = self.build("broken")
+        image = program.read_bytes()
+        at = image.find(b"\5\0\0\0\0\0\0\0")  # DT_STRTAB
+        while int.from_bytes(image[at + 16:at + 24], "little") != 6:  # DT_SYMTAB follows
+            at = image.find(b"\5\0\0\0\0\0\0\0", at + 1)
+            self.assertNotEqual(at, -1)
+        program.write_bytes(image[:at + 8] + b"\xff" * 8 + image[at + 16:])
+        self.assertNotIn(self.heapglass("run", program).returncode, (1, 125))
+
     def test_a_missing_library(self):
         self.environment["HEAPGLASS_PRELOAD"] = "/no/such/library.so"
         self.refuses(125, "HEAPGLASS_PRELOAD", "run", "true")

@@ -29,10 +29,22 @@ static void *find(const char *name, const char *otherwise)
 #define FIND(field, name, otherwise)                                               \
     (*(void **)&python.field = find(name, otherwise))
 
-bool python_find(void)
+static const char *find_unwatched(void)
 {
+    if (find("pypy_execute_source", "PyPy_IsInitialized") != NULL)
+        return "PyPy";
+    if (find("_Py_MergeZeroLocalRefcount", NULL) != NULL)
+        return "a free-threaded CPython";
+    if (find("PyString_FromString", NULL) != NULL && find("Py_Main", NULL) != NULL)
+        return "Python 2";
+    return NULL;
+}
+
+bool python_find(const char **unwatched)
+{
+    *unwatched = find_unwatched();
     FIND(set_allocator, "PyMem_SetAllocator", NULL);
-    if (python.set_allocator == NULL)
+    if (*unwatched != NULL || python.set_allocator == NULL)
         return false;
     FIND(get_version, "Py_GetVersion", NULL);
     FIND(is_initialized, "Py_IsInitialized", NULL);
@@ -64,7 +76,7 @@ bool python_find(void)
     FIND(gc_enable, "PyGC_Enable", NULL);
 
     const char *version = python.get_version != NULL ? python.get_version() : "";
-    if (strncmp(version, "3.", 2) != 0 || strstr(version, "free-threading") != NULL)
+    if (strncmp(version, "3.", 2) != 0)
         return true;
     const struct py_layout *layout =
         layout_find((int)strtol(version + 2, NULL, 10));

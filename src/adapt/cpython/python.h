@@ -59,7 +59,9 @@ struct python {
 
 extern struct python python HG_HIDDEN; /* set before the interpreter starts */
 
-/* Find the interpreter.  False: this program is none. */
-bool python_find(void);
+/* Find the interpreter.  False: this program is none, or one that cannot be
+   watched; then `*unwatched` says what it is, in a few words, and is NULL
+   otherwise. */
+bool python_find(const char **unwatched);
 
 #endif
