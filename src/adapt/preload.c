@@ -12,6 +12,7 @@
 #include "adapt/cpython/hooks.h"
 #include "adapt/cpython/observer.h"
 #include "adapt/cpython/python.h"
+#include "adapt/native/mappings.h"
 #include "adapt/native/native.h"
 #include "adapt/native/stacks.h"
 #include "heap/heap.h"
@@ -72,6 +73,7 @@ static void hide_from_children(void)
 static void before_fork(void)
 {
     stacks_before_fork();
+    mappings_before_fork();
     lock_take(&session_names);
     book_before_fork();
     heap_before_fork();
@@ -82,13 +84,27 @@ static void after_fork_parent(void)
     heap_after_fork_parent();
     book_after_fork();
     lock_release(&session_names);
+    mappings_after_fork_parent();
     stacks_after_fork_parent();
 }
 
 static void after_fork_child(void)
 {
     session_forked();
+    mappings_after_fork_child();
     stacks_after_fork_child();
+}
+
+static void forked(void)
+{
+    mappings_forked();
+    frames_forked();
+}
+
+static void forked_native(void)
+{
+    mappings_forked();
+    stacks_forked();
 }
 
 static void stopped(void)
@@ -115,7 +131,8 @@ static void exited_native(int status, void *arg)
 static void start_native(const char *unwatched)
 {
     session_adapter.stopped = native_untrace;
-    session_adapter.forked = stacks_forked;
+    session_adapter.forked = forked_native;
+    session_adapter.mappings = mappings_walk;
     if (!session.config.every_program || !stacks_prepare()) {
         if (!session_replaced() && unwatched != NULL)
             session_say_unwatched(unwatched);
@@ -146,7 +163,8 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     }
     session_adapter.collections = observer_collections;
     session_adapter.stopped = stopped;
-    session_adapter.forked = frames_forked;
+    session_adapter.forked = forked;
+    session_adapter.mappings = mappings_walk;
     if (session.config.mode != LEDGER_MODE_UNTRACED)
         heap_keep_tags();
     if (session_start() != HG_OK) {

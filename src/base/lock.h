@@ -12,6 +12,7 @@
 enum lock_rank {
     LOCK_ACCOUNTS, /* what is allocated and freed, where nobody else's lock orders
                       it */
+    LOCK_MAPPINGS, /* what a program has mapped itself */
     LOCK_NAMES,   /* the call tree that is being written, and what its nodes name */
     LOCK_CACHES,  /* the list of caches for objects of one kind */
     LOCK_HEAPS,   /* the list of abandoned heaps, and what is in them */

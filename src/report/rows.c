@@ -169,6 +169,8 @@ static void put_domain(const struct rows *rows, uint32_t number)
         {"obj", "objects, and tables of dicts"},
         {"mem", "what lists and buffers hold"},
         {"raw", "what needs no lock: C code"},
+        {"malloc", "what C code takes from malloc"},
+        {"mmap", "what the program maps itself"},
     };
     const char *name = table_domain(rows->table, number);
     const char *meaning = "";

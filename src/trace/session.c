@@ -168,22 +168,31 @@ hg_status session_start(void)
     return HG_OK;
 }
 
-/* Count one inherited block for its node. */
-static void recount(void *arg, void *block, size_t usable, uint32_t *tag,
-                    size_t requested)
+/* Count something inherited for the node of its tag. */
+static void recount(struct ledger *ledger, uint32_t tag, size_t bytes)
 {
-    struct ledger *ledger = arg;
     struct ledger_inherited *inherited = ledger_at(ledger, LEDGER_INHERITED);
     uint64_t known = ledger->header->section[LEDGER_INHERITED].capacity;
-    uint32_t node = tag_node(*tag);
+    uint32_t node = tag_node(tag);
 
-    (void)block;
     /* Another thread may have been between its block and the tag when we forked. */
     if (node >= known || node < LEDGER_ROOT)
         node = LEDGER_NOT_RECORDED;
-    size_t bytes = requested != 0 ? requested : usable - (*tag & TAG_SLACK_MASK);
     inherited[node].bytes += bytes;
     inherited[node].blocks++;
+}
+
+static void recount_block(void *arg, void *block, size_t usable, uint32_t *tag,
+                          size_t requested)
+{
+    (void)block;
+    recount(arg, *tag,
+            requested != 0 ? requested : usable - (*tag & TAG_SLACK_MASK));
+}
+
+static void recount_mapping(void *arg, uint32_t tag, size_t bytes)
+{
+    recount(arg, tag, bytes);
 }
 
 /* What the child has inherited is what its own tags say. */
@@ -194,7 +203,9 @@ static void count_inherited(struct ledger *ledger,
     const struct ledger_inherited *inherited = ledger_at(ledger, LEDGER_INHERITED);
     uint64_t known = header->section[LEDGER_INHERITED].capacity;
 
-    heap_walk(recount, ledger);
+    heap_walk(recount_block, ledger);
+    if (session_adapter.mappings != NULL)
+        session_adapter.mappings(recount_mapping, ledger);
     for (uint64_t id = LEDGER_ROOT; id < known; id++) {
         ledger->nodes[id].counters.allocated_bytes = inherited[id].bytes;
         ledger->nodes[id].counters.allocated_blocks = inherited[id].blocks;

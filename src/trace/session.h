@@ -43,6 +43,9 @@ struct session_adapter {
     void (*stopped)(void);
     /* A forked child begins: nothing that was remembered of threads is true. */
     void (*forked)(void);
+    /* Call count(arg, tag, bytes) for what is held beside the heap; may be NULL. */
+    void (*mappings)(void (*count)(void *arg, uint32_t tag, size_t bytes),
+                     void *arg);
 };
 extern struct session_adapter session_adapter;
 

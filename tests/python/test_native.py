@@ -153,6 +153,126 @@ os.waitpid(pid, 0)
         self.assertGreaterEqual(live[line + 3], 3000000)
 
 
+# mmap and its relatives: MAP_PRIVATE | MAP_ANONYMOUS is 34, PROT_READ | PROT_WRITE 3.
+MAPS = LIBC + """
+pointer, size = ctypes.c_void_p, ctypes.c_size_t
+libc.mmap.restype = libc.mremap.restype = pointer
+libc.mmap.argtypes = [pointer, size, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.munmap.argtypes = [pointer, size]
+libc.mremap.argtypes = [pointer, size, size, ctypes.c_int]
+MIB = 1 << 20
+def take(n, protection=3, flags=34, at=None):
+    return libc.mmap(at, n, protection, flags, -1, 0)
+"""
+TAKE = MAPS.count("\n")
+
+
+class Mappings(Case):
+    """What programs map themselves, in whole pages; CPython maps its frames."""
+
+    KEYS = "live_bytes", "live_blocks", "total_blocks"
+
+    @classmethod
+    def setUpClass(cls):
+        cls.frames = dict.fromkeys(cls.KEYS, 0)
+
+    def setUp(self):
+        super().setUp()
+        if not any(self.frames.values()):
+            type(self).frames = self.mappings(self.watch(MAPS))
+
+    def mappings(self, run):
+        row = self.domains(run).get("mmap", dict.fromkeys(self.KEYS, 0))
+        return {key: row[key] - self.frames[key] for key in self.KEYS}
+
+    def mapped(self, text, *options):
+        run = self.watch(MAPS + text, *options)
+        found = self.mappings(run)
+        return run, (found["live_bytes"], found["live_blocks"])
+
+    def test_they_belong_to_the_line_that_asked(self):
+        run, live = self.mapped("take(50 * MIB)\ntake(MIB - 5000)\nlibc.munmap(take(MIB), MIB)\n")
+        self.assertEqual(live, ((50 << 20) + (1 << 20) - 4096, 2))
+        row = run.line(TAKE, "--live")
+        self.assertGreaterEqual(row["live_bytes"], live[0])
+        self.assertLess(row["live_bytes"], live[0] + 2000)
+        self.assertGreaterEqual(run.line(TAKE, "--total")["total_bytes"], (52 << 20) - 4096)
+
+    def test_parts_can_go(self):
+        _, live = self.mapped("a = take(10 * MIB)\n"
+                              "libc.munmap(a, MIB)\n"
+                              "libc.munmap(a + 9 * MIB, MIB)\n"
+                              "libc.munmap(a + 4 * MIB, 2 * MIB)\n"
+                              "libc.munmap(a - 100 * MIB, MIB)\n")
+        self.assertEqual(live, (6 << 20, 2))
+        _, live = self.mapped("a = take(10 * MIB)\nlibc.munmap(a, MIB)\n"
+                              "b = take(MIB, at=a)\nlibc.munmap(a, 10 * MIB)\n")
+        self.assertEqual(live, (0, 0))
+
+    def test_one_in_the_place_of_another(self):
+        run, live = self.mapped("a = take(10 * MIB)\n"
+                                "def again(): libc.mmap(a + MIB, MIB, 3, 34 | 16, -1, 0)\n"
+                                "again()\n")
+        self.assertEqual(live, (10 << 20, 3))
+        self.assertGreaterEqual(run.line(TAKE + 2, "--live")["live_bytes"], 1 << 20)
+        _, live = self.mapped("a = take(10 * MIB)\ntake(MIB, 0, 34 | 16, a)\n")
+        self.assertEqual(live, (9 << 20, 1))
+
+    def test_one_that_is_resized_belongs_to_who_did_it(self):
+        run, live = self.mapped("a = take(2 * MIB)\nb = libc.mremap(a, 2 * MIB, 20 * MIB, 1)\n"
+                                "c = libc.mremap(b, 20 * MIB, 5 * MIB, 1)\n")
+        self.assertEqual(live, (5 << 20, 1))
+        self.assertGreaterEqual(run.line(TAKE + 3, "--live")["live_bytes"], 5 << 20)
+
+    def test_reserved_address_space_and_files_are_no_memory(self):
+        _, live = self.mapped("take(MIB << 10, 0)\ntake(MIB << 10, 3, 34 | 0x4000)\n"
+                              "import os, tempfile\n"
+                              "with tempfile.TemporaryFile() as file:\n"
+                              "    file.truncate(MIB)\n"
+                              "    libc.mmap(None, MIB, 3, 2, file.fileno(), 0)\n")
+        self.assertEqual(live, (0, 0))
+
+    def test_a_child_of_fork_has_what_it_inherited(self):
+        run = self.watch(MAPS + "import os\n"
+                         "def more(n): return take(n)\n"
+                         "a = take(7 * MIB)\n"
+                         "pid = os.fork()\n"
+                         "if pid == 0: libc.munmap(a, 4 * MIB); b = more(3 * MIB)\n"
+                         "else: os.waitpid(pid, 0)\n")
+        child, = self.dir.glob("program.hg.*")
+        rows = harness.report(child, "--live", "--no-children", "--by", "stack")["rows"]
+        live = {len(row["stack"]): row["live_bytes"] for row in rows
+                if row["stack"] and row["stack"][-1]["line"] == TAKE}
+        self.assertLess(live.get(2, 0), 5000)  # the rest of what it inherited is not its own
+        self.assertEqual(live[3] >> 20, 3)
+
+    def test_a_mapping_that_failed(self):
+        run, live = self.mapped("print(take(MIB << 30), take(0))\n")
+        self.assertEqual(live, (0, 0))
+        self.assertEqual(run.process.stdout.split(), [str(2 ** 64 - 1)] * 2)
+
+    def test_threads_without_the_interpreters_lock(self):
+        text = MAPS.replace("PyDLL", "CDLL") + """
+import threading
+def work():
+    for i in range(300):
+        libc.munmap(take(MIB), MIB)
+    take(3 * MIB)
+threads = [threading.Thread(target=work) for i in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+"""
+        found = self.mappings(self.watch(text))
+        self.assertEqual((found["live_bytes"], found["live_blocks"]), (12 << 20, 4))
+        # Each thread has frames of its own, for as long as it runs.
+        self.assertEqual(found["total_blocks"], 1204 + 4 * self.frames["live_blocks"])
+
+    def test_no_native_leaves_mmap_alone(self):
+        run = self.watch(MAPS + "take(50 * MIB)\n", "--no-native")
+        self.assertNotIn("mmap", self.domains(run))
+        self.assertLess(run.line(TAKE, "--live")["live_bytes"], 2000)
+
+
 def has(module):
     return harness.call(harness.PYTHON, "-c", f"import {module}").returncode == 0
 

@@ -15,7 +15,7 @@
  * Nothing here calls stdio, and what it calls must not need malloc; a call from
  * within our own accounts gets a block that belongs to nobody.
  */
-#include "adapt/native/native.h"
+#include "adapt/native/accounts.h"
 
 #include "heap/heap.h"
 #include "trace/block.h"
@@ -29,13 +29,6 @@
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define THREAD static __thread __attribute__((tls_model("initial-exec")))
-
-/* Set before threads start, but by the first call, and by the end of the accounts:
-   relaxed, for every mode understands the blocks of every other. */
-static _Atomic int mode;
-static const struct native_tracer *tracer; /* set before the mode is TRACED */
-THREAD bool inside;                        /* our accounts, on this thread */
 
 /* The C library's own, by the names under which it always exports them. */
 void *__libc_malloc(size_t bytes);
@@ -44,106 +37,11 @@ void *__libc_realloc(void *block, size_t bytes);
 void *__libc_memalign(size_t align, size_t bytes);
 void __libc_free(void *block);
 
-static inline enum native_mode get_mode(void)
-{
-    return (enum native_mode)atomic_load_explicit(&mode, memory_order_relaxed);
-}
-
-static void set_mode(enum native_mode now)
-{
-    atomic_store_explicit(&mode, now, memory_order_relaxed);
-}
-
-void native_begin(void)
-{
-    if (get_mode() != NATIVE_UNDECIDED)
-        return;
-    /* Before the C library has an environment, tags do no harm. */
-    enum native_mode first = NATIVE_EARLY;
-    if (environ != NULL && !session_configure())
-        first = NATIVE_PLAIN;
-    else if (environ != NULL && (!session.config.native ||
-                                 session.config.mode == LEDGER_MODE_UNTRACED))
-        first = NATIVE_OFF;
-    if (first == NATIVE_EARLY)
-        heap_keep_tags();
-    set_mode(first);
-}
-
-void native_trace(const struct native_tracer *with)
-{
-    if (get_mode() != NATIVE_EARLY)
-        return;
-    tracer = with;
-    set_mode(NATIVE_TRACED);
-}
-
-void native_untrace(void)
-{
-    if (get_mode() == NATIVE_TRACED)
-        set_mode(NATIVE_PLAIN);
-}
-
-void native_leave(void)
-{
-    if (get_mode() != NATIVE_UNDECIDED)
-        set_mode(NATIVE_OFF);
-}
-
-/* ------------------------------------------------------------------------ accounts
- */
-
-/* Whether what happens until end() is to be written down. */
-static bool begin(void)
-{
-    if (get_mode() != NATIVE_TRACED || inside)
-        return false;
-    inside = true;
-    return true;
-}
-
-static void end(bool traced)
-{
-    if (!traced)
-        return;
-    if (tracer->leave != NULL)
-        tracer->leave();
-    inside = false;
-}
-
-static struct owner owner_now(bool traced)
-{
-    return traced ? tracer->owner() : (struct owner){.node = LEDGER_NO_NODE};
-}
-
 static void record(struct owner owner, const struct place *place, size_t bytes)
 {
     block_note(place, owner.node, bytes);
-    if (place->tag == NULL || owner.node == LEDGER_NO_NODE)
-        return;
-    if (owner.away) {
-        book_away(owner.node, LEDGER_MALLOC, false, bytes);
-    } else {
-        book_watch_epochs();
-        book_allocated(*place->tag, LEDGER_MALLOC, bytes);
-    }
-}
-
-/* A traced call frees a block with this tag. */
-static void strike(uint32_t tag, size_t bytes)
-{
-    bool away = tracer->is_away();
-    if (!away && book.nodes == NULL)
-        session_awake();
-    if (book.nodes == NULL || tag_node(tag) == LEDGER_NO_NODE)
-        return;
-    if (away) {
-        book_away(tag_node(tag), LEDGER_MALLOC, true, bytes);
-        return;
-    }
-    if (book_has_away())
-        book_take_over();
-    book_freed(tag, LEDGER_MALLOC, bytes);
+    if (place->tag != NULL)
+        accounts_add(*place->tag, owner.away, LEDGER_MALLOC, bytes);
 }
 
 /* -------------------------------------------------------------------------- blocks
@@ -158,19 +56,19 @@ static void *refused(void)
 static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
 {
     native_begin();
-    if (get_mode() == NATIVE_OFF) {
+    if (native_mode() == NATIVE_OFF) {
         if (align > 1)
             return __libc_memalign(align, bytes);
         return zero ? __libc_calloc(1, bytes) : __libc_malloc(bytes);
     }
-    bool traced = begin();
-    struct owner owner = owner_now(traced);
+    bool traced = accounts_begin();
+    struct owner owner = accounts_owner(traced);
     struct place place;
     bytes += bytes == 0;
     void *block = heap_alloc_in(heap_mine, align, bytes, zero, &place);
     if (block != NULL)
         record(owner, &place, bytes);
-    end(traced);
+    accounts_end(traced);
     return block != NULL ? block : refused();
 }
 
@@ -220,22 +118,23 @@ static HG_NOINLINE void free_other(void *block)
 
     if (block == NULL)
         return;
-    if (get_mode() == NATIVE_PLAIN && heap_reopen(heap_mine, block)) {
+    if (native_mode() == NATIVE_PLAIN && heap_reopen(heap_mine, block)) {
         heap_free_fast(heap_fast_pool(heap_mine, block, &offset), block);
         return;
     }
     bool found = heap_find(block, &place);
     if (found || heap_in_window(block, &offset)) {
-        bool traced = begin();
+        bool traced = accounts_begin();
         if (traced && found && place.tag != NULL) {
             if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED)
                 freed_twice(block, *place.tag);
-            strike(*place.tag, block_bytes(&place));
+            accounts_strike(*place.tag, accounts_are_away(), LEDGER_MALLOC,
+                            block_bytes(&place));
             *place.tag |= TAG_FREED;
         }
         heap_free_slow(block); /* which says what is wrong with it */
-        end(traced);
-    } else if (get_mode() == NATIVE_OFF) {
+        accounts_end(traced);
+    } else if (native_mode() == NATIVE_OFF) {
         __libc_free(block);
     } else {
         HG_VERIFY(false, "free() of what malloc() did not return", block);
@@ -255,7 +154,7 @@ static HG_NOINLINE void *allocate_again(size_t bytes)
 
 EXPORT void *malloc(size_t bytes)
 {
-    if (HG_LIKELY(get_mode() == NATIVE_PLAIN && heap_is_small(bytes))) {
+    if (HG_LIKELY(native_mode() == NATIVE_PLAIN && heap_is_small(bytes))) {
         struct pool *pool;
         void *block = heap_alloc_fast(heap_mine, heap_small_class(bytes), &pool);
         return HG_LIKELY(block != NULL) ? block : allocate_again(bytes);
@@ -268,7 +167,7 @@ EXPORT void free(void *block)
     size_t offset;
     struct pool *pool = heap_fast_pool(heap_mine, block, &offset);
 
-    if (HG_LIKELY(pool != NULL && get_mode() == NATIVE_PLAIN)) {
+    if (HG_LIKELY(pool != NULL && native_mode() == NATIVE_PLAIN)) {
         HG_VERIFY(block != pool->free, "block freed twice", block);
         heap_free_fast(pool, block);
     } else {
@@ -282,7 +181,7 @@ EXPORT void *calloc(size_t count, size_t bytes)
 
     if (__builtin_mul_overflow(count, bytes, &product))
         return refused();
-    if (HG_LIKELY(get_mode() == NATIVE_PLAIN && heap_is_small(product))) {
+    if (HG_LIKELY(native_mode() == NATIVE_PLAIN && heap_is_small(product))) {
         struct pool *pool;
         void *block = heap_alloc_fast(heap_mine, heap_small_class(product), &pool);
         if (HG_LIKELY(block != NULL))
@@ -308,16 +207,16 @@ static void *resize(void *block, size_t bytes)
     struct place new;
 
     if (!heap_find(block, &old)) {
-        HG_VERIFY(get_mode() == NATIVE_OFF,
+        HG_VERIFY(native_mode() == NATIVE_OFF,
                   "realloc() of what malloc() did not return", block);
         return __libc_realloc(block, bytes);
     }
     size_t old_bytes = old.tag != NULL ? block_bytes(&old) : old.usable;
     uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
-    if (get_mode() == NATIVE_OFF)
+    if (native_mode() == NATIVE_OFF)
         return emigrate(block, old_bytes, bytes);
-    bool traced = begin();
-    struct owner owner = owner_now(traced);
+    bool traced = accounts_begin();
+    struct owner owner = accounts_owner(traced);
     void *moved = block;
     if (!heap_resize_in_place(block, bytes, &new)) {
         moved = heap_remap_huge(block, bytes, &new);
@@ -332,10 +231,10 @@ static void *resize(void *block, size_t bytes)
     if (moved != NULL) {
         /* Freed where it was, and asked for where it is now. */
         if (traced && old.tag != NULL)
-            strike(old_tag, old_bytes);
+            accounts_strike(old_tag, owner.away, LEDGER_MALLOC, old_bytes);
         record(owner, &new, bytes);
     }
-    end(traced);
+    accounts_end(traced);
     return moved != NULL ? moved : refused();
 }
 
@@ -430,7 +329,7 @@ EXPORT size_t malloc_usable_size(void *block)
         return 0;
     if (heap_find(block, &place))
         return place.usable;
-    HG_VERIFY(get_mode() == NATIVE_OFF,
+    HG_VERIFY(native_mode() == NATIVE_OFF,
               "malloc_usable_size() of what malloc() did not return", block);
     *(void **)&libc_size = next("malloc_usable_size");
     return libc_size != NULL ? libc_size(block) : 0;
@@ -440,7 +339,7 @@ EXPORT int malloc_trim(size_t keep)
 {
     int (*libc_trim)(size_t);
 
-    if (get_mode() != NATIVE_OFF)
+    if (native_mode() != NATIVE_OFF)
         return heap_trim() != 0;
     *(void **)&libc_trim = next("malloc_trim");
     return libc_trim != NULL ? libc_trim(keep) : 0;
@@ -454,7 +353,7 @@ EXPORT struct mallinfo2 mallinfo2(void)
     struct mallinfo2 info = {0};
     struct heap_census c;
 
-    if (get_mode() == NATIVE_OFF) {
+    if (native_mode() == NATIVE_OFF) {
         *(void **)&libc_info = next("mallinfo2");
         return libc_info != NULL ? libc_info() : info;
     }
