@@ -693,14 +693,18 @@ bool frames_lock_is_mine_slow(void *state)
 void frames_check(void *state, void *frame, uint32_t node)
 {
     const struct py_layout *l = python.layout;
-    enum { DEEP = 5000, SOMETIMES = 32 };
+    enum { DEEP = 5000, FRAMES_A_CHECK = 100 };
     static void *chain[1 << 20];
-    static uint32_t checks;
+    static uint32_t skip; /* so many, or a deep stack costs the square of its depth */
     uint32_t n = 0;
 
     if (node == LEDGER_NO_NODE || node == LEDGER_NOT_RECORDED || state == NULL ||
         observer_is_proving())
         return;
+    if (skip > 0) {
+        skip--;
+        return;
+    }
     if (session.config.mode == LEDGER_MODE_LINES) {
         chain[0] = started_frame(l, frame);
         n = chain[0] != NULL;
@@ -710,8 +714,8 @@ void frames_check(void *state, void *frame, uint32_t node)
             if (!frame_is_shim(l, f))
                 chain[n++] = f;
     }
-    if (n > DEEP && checks++ % SOMETIMES != 0)
-        return; /* each of them would take the square of the depth */
+    if (n > DEEP)
+        skip = n / FRAMES_A_CHECK;
     uint32_t want = threads_node();
     while (n > 0) {
         n--;
