@@ -695,7 +695,8 @@ void frames_check(void *state, void *frame, uint32_t node)
     const struct py_layout *l = python.layout;
     enum { DEEP = 5000, FRAMES_A_CHECK = 100 };
     static void *chain[1 << 20];
-    static uint32_t skip; /* so many, or a deep stack costs the square of its depth */
+    /* So many, or a deep stack costs the square of its depth. */
+    static uint32_t skip;
     uint32_t n = 0;
 
     if (node == LEDGER_NO_NODE || node == LEDGER_NOT_RECORDED || state == NULL ||
