@@ -13,6 +13,7 @@
 #include "adapt/cpython/observer.h"
 #include "adapt/cpython/python.h"
 #include "adapt/native/mappings.h"
+#include "adapt/cpython/reaping.h"
 #include "adapt/native/native.h"
 #include "adapt/native/stacks.h"
 #include "heap/heap.h"
@@ -98,6 +99,7 @@ static void after_fork_child(void)
 static void forked(void)
 {
     mappings_forked();
+    reaping_forked();
     frames_forked();
 }
 

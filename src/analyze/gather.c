@@ -7,6 +7,7 @@
 #include "analyze/gather.h"
 
 #include "analyze/accounts.h"
+#include "analyze/collector.h"
 #include "analyze/symbols.h"
 #include "ledger/family.h"
 
@@ -181,6 +182,11 @@ static hg_status count_up(struct process *process,
         return fail_memory(fault);
     process->sum = accounts.sum;
     process->inherited = accounts.inherited;
+    if (options->garbage) {
+        accounts_drop(&accounts);
+        if (collector_accounts(copy, &accounts) != HG_OK)
+            return fail_memory(fault);
+    }
     if (options->table != NULL)
         status = table_add(options->table, options->side, copy, &accounts);
     accounts_drop(&accounts);

@@ -36,6 +36,7 @@ struct gather_options {
     unsigned parts;      /* an or of enum ledger_part */
     struct table *table; /* to add the accounts to, or NULL */
     enum table_side side;
+    bool garbage;       /* the table gets what the collectors freed instead */
     bool keep_accounts; /* in the copies too: for a snapshot */
 };
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 ssize_t process_read_file(const char *path, char *out, size_t bytes)
@@ -101,4 +102,26 @@ uint64_t process_rss_bytes(void)
     return second != NULL
                ? parse_number(second + 1) * (uint64_t)sysconf(_SC_PAGESIZE)
                : 0;
+}
+
+bool process_peek(const void *address, void *out, size_t bytes)
+{
+    struct iovec to = {out, bytes};
+    struct iovec from = {(void *)(uintptr_t)address, bytes};
+
+    int saved = errno;
+    ssize_t got = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+    errno = saved;
+    return got == (ssize_t)bytes;
+}
+
+bool process_poke(void *address, const void *from, size_t bytes)
+{
+    struct iovec source = {(void *)(uintptr_t)from, bytes};
+    struct iovec to = {address, bytes};
+
+    int saved = errno;
+    ssize_t put = process_vm_writev(getpid(), &source, 1, &to, 1, 0);
+    errno = saved;
+    return put == (ssize_t)bytes;
 }

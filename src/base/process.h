@@ -21,6 +21,11 @@ ssize_t process_read_file(const char *path, char *out, size_t bytes);
  */
 uint64_t process_start_ticks(pid_t pid);
 
+/* Read this process's own memory where perhaps there is none, or store where
+   perhaps nobody may: false instead of a fault. */
+bool process_peek(const void *address, void *out, size_t bytes);
+bool process_poke(void *address, const void *from, size_t bytes);
+
 /* Has this process one thread?  False when the system does not tell. */
 bool process_is_alone(void);
 

@@ -13,6 +13,7 @@ static const char help[] =
     "\n"
     "  run       run a program, with exact accounts    heapglass run app.py\n"
     "  report    who held memory: at the peak, now     heapglass report\n"
+    "  gc        what Python's collector did           heapglass gc\n"
     "  plot      memory over time                      heapglass plot -o mem.svg\n"
     "  snapshot  keep the accounts of this moment      heapglass snapshot 4711 -o "
     "a.hg\n"
@@ -34,9 +35,9 @@ static const struct {
     const char *name;
     int (*command)(int argc, char **argv);
 } commands[] = {
-    {"run", command_run},   {"report", command_report},
-    {"plot", command_plot}, {"snapshot", command_snapshot},
-    {"diff", command_diff}, {"list", command_list},
+    {"run", command_run},   {"report", command_report},     {"gc", command_gc},
+    {"plot", command_plot}, {"snapshot", command_snapshot}, {"diff", command_diff},
+    {"list", command_list},
 };
 
 int main(int argc, char **argv)

@@ -82,7 +82,8 @@ int command_snapshot(int argc, char **argv)
     struct options options = {NULL, NULL};
     struct gathering one;
     const struct gather_options how = {
-        .parts = LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE,
+        .parts =
+            LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE | LEDGER_PART_COLLECTOR,
         .keep_accounts = true,
     };
     int status = parse(argc, argv, &options);

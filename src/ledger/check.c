@@ -20,6 +20,12 @@ static const struct {
     [LEDGER_STRINGS] = {"strings", 1, UINT32_MAX},
     [LEDGER_INHERITED] = {"inherited", sizeof(struct ledger_inherited),
                           LEDGER_MAX_NODES},
+    [LEDGER_GENERATIONS] = {"generations", sizeof(struct ledger_generation),
+                            LEDGER_GENERATION_COUNT},
+    [LEDGER_COLLECTIONS] = {"collections", sizeof(struct ledger_collection),
+                            LEDGER_GENERATION_COUNT *LEDGER_LATEST_COLLECTIONS},
+    [LEDGER_GARBAGE] = {"garbage", sizeof(struct ledger_garbage), LEDGER_MAX_NODES},
+    [LEDGER_TYPES] = {"types", sizeof(struct ledger_type), 1u << 24},
     [LEDGER_NODES] = {"call tree", sizeof(struct ledger_node), LEDGER_MAX_NODES},
 };
 
@@ -138,6 +144,10 @@ hg_status ledger_check_records(const struct ledger_copy *copy,
             !text_fits(copy, copy->codes[i].function))
             return ledger_fail(fault,
                                "is damaged: code %u names text that it lacks", i);
+    for (uint32_t i = 0; i < copy->type_count; i++)
+        if (!text_fits(copy, copy->types[i].name))
+            return ledger_fail(fault,
+                               "is damaged: type %u names text that it lacks", i);
     for (uint32_t id = 1; id < copy->node_count; id++)
         if ((status = check_node(copy, id, fault)) != HG_OK)
             return status;

@@ -31,7 +31,7 @@
 #define LEDGER_HEADER_BYTES 4096u
 
 /* A writer needs room for a file of this size, and makes none where it may not. */
-#define LEDGER_LEAST_BYTES (280u << 10)
+#define LEDGER_LEAST_BYTES (372u << 10)
 
 /* A piece of the STRINGS section; text is UTF-8, undecodable bytes as they were. */
 struct ledger_text {
@@ -46,7 +46,12 @@ enum ledger_section_id {
     LEDGER_CODES,     /* struct ledger_code; [0] is not used */
     LEDGER_STRINGS,   /* bytes */
     LEDGER_INHERITED, /* struct ledger_inherited, by node; children of fork only */
-    LEDGER_NODES,     /* struct ledger_node; [0] is not used */
+    LEDGER_GENERATIONS, /* struct ledger_generation, by generation; or none */
+    LEDGER_COLLECTIONS, /* struct ledger_collection: the latest of each generation
+                         */
+    LEDGER_GARBAGE,     /* struct ledger_garbage, by node */
+    LEDGER_TYPES,       /* struct ledger_type; [0] is what had no room */
+    LEDGER_NODES,       /* struct ledger_node; [0] is not used */
     LEDGER_SECTIONS
 };
 
@@ -172,6 +177,61 @@ struct ledger_inherited {
     uint64_t blocks;
 };
 
+/*
+ * The interpreter's own collector of cyclic garbage.  GENERATIONS has a record for
+ * each generation when the collector is watched, and none when it is not.
+ *
+ * Pauses are counted in classes, eight for each power of two nanoseconds: class 0
+ * is below 1024 ns, class 1 + 8 * n + k from (8 + k) << (7 + n) ns, the last one is
+ * what is longer than all others.
+ */
+enum {
+    LEDGER_PAUSE_CLASSES = 258,
+    LEDGER_GENERATION_COUNT = 3,
+    LEDGER_LATEST_COLLECTIONS = 256 /* of each generation */
+};
+
+struct ledger_generation {
+    uint64_t collections;
+    uint64_t useless; /* of them: found nothing */
+    uint64_t pause_ns;
+    uint64_t pause_max_ns;
+    uint64_t useless_ns;
+    uint64_t visited; /* objects, as far as the interpreter counts them */
+    uint64_t found;   /* objects that nobody could reach any more */
+    uint64_t uncollectable;
+    uint64_t freed_bytes; /* of blocks that were there when the collection began */
+    uint64_t freed_blocks;
+    uint32_t pauses[LEDGER_PAUSE_CLASSES];
+};
+
+/* The `number`th of its generation, from 1, stands at index generation *
+   LEDGER_LATEST_COLLECTIONS + (number - 1) % LEDGER_LATEST_COLLECTIONS; the number
+   is 0 where there is none, or while it is written. */
+struct ledger_collection {
+    uint64_t number;
+    uint64_t time_ns; /* of its beginning, since header.start_ns */
+    uint64_t pause_ns;
+    uint64_t visited;
+    uint64_t found;
+    uint64_t uncollectable;
+    uint64_t freed_bytes;
+    uint64_t freed_blocks;
+};
+
+/* Of what a node allocated, the part that the collector freed. */
+struct ledger_garbage {
+    uint64_t bytes;
+    uint64_t blocks;
+};
+
+/* Objects that the collector freed, by the name of their type. */
+struct ledger_type {
+    struct ledger_text name;
+    uint64_t objects;
+    uint64_t bytes;
+};
+
 enum ledger_state {
     LEDGER_WAITING = 1,   /* claimed by no process yet: see `heapglass run` */
     LEDGER_RUNNING = 2,   /* or killed: look whether the process lives */
@@ -275,12 +335,34 @@ static inline bool ledger_is_traced(const struct ledger_header *header)
     return header->mode != LEDGER_MODE_UNTRACED && header->displaced.bytes == 0;
 }
 
+/* The class of a pause. */
+static inline unsigned ledger_pause_class(uint64_t ns)
+{
+    if (ns < 1024)
+        return 0;
+    unsigned power = 63 - (unsigned)__builtin_clzll(ns);
+    unsigned class = 1 + 8 * (power - 10) + ((unsigned)(ns >> (power - 3)) & 7);
+    return class < LEDGER_PAUSE_CLASSES ? class : LEDGER_PAUSE_CLASSES - 1;
+}
+
+/* Where a class begins. */
+static inline uint64_t ledger_pause_least_ns(unsigned class)
+{
+    return class == 0 ? 0
+                      : (uint64_t)(8 + (class - 1) % 8) << (7 + (class - 1) / 8);
+}
+
 _Static_assert(sizeof(struct ledger_counters) == 48, "shares a line with the node");
 _Static_assert(sizeof(struct ledger_node) == 64, "one cache line");
 _Static_assert(sizeof(struct ledger_sample) == 64, "one cache line");
 _Static_assert(sizeof(struct ledger_thread) == 24, "no padding");
 _Static_assert(sizeof(struct ledger_code) == 24, "no padding");
 _Static_assert(sizeof(struct ledger_away) == 40, "no padding");
+_Static_assert(sizeof(struct ledger_generation) == 80 + 4 * LEDGER_PAUSE_CLASSES,
+               "no padding");
+_Static_assert(sizeof(struct ledger_collection) == 64, "one cache line");
+_Static_assert(sizeof(struct ledger_garbage) == 16, "no padding");
+_Static_assert(sizeof(struct ledger_type) == 24, "no padding");
 _Static_assert(sizeof(struct ledger_header) <= LEDGER_HEADER_BYTES, "one page");
 
 #endif

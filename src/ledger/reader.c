@@ -248,6 +248,36 @@ static hg_status read_timeline(struct reading *reading)
     return HG_OK;
 }
 
+static hg_status read_collector(struct reading *reading)
+{
+    struct ledger_copy *copy = reading->copy;
+    struct ledger_header header;
+    struct {
+        enum ledger_section_id id;
+        void *records;
+        uint32_t count;
+    } parts[] = {{LEDGER_GENERATIONS, NULL, 0},
+                 {LEDGER_COLLECTIONS, NULL, 0},
+                 {LEDGER_GARBAGE, NULL, 0},
+                 {LEDGER_TYPES, NULL, 0}};
+
+    hg_status status = read_header(reading, &header);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == HG_OK; i++) {
+        status = read_section(reading, &header, parts[i].id, &parts[i].records);
+        if (status == HG_OK)
+            parts[i].count = used_of(&header, parts[i].id);
+    }
+    copy->generations = parts[0].records;
+    copy->generation_count = parts[0].count;
+    copy->collections = parts[1].records;
+    copy->collection_count = parts[1].count;
+    copy->garbage = parts[2].records;
+    copy->garbage_count = parts[2].count;
+    copy->types = parts[3].records;
+    copy->type_count = parts[3].count;
+    return status;
+}
+
 static hg_status read_strings(struct reading *reading, struct ledger_header *header)
 {
     void *records;
@@ -290,6 +320,9 @@ static hg_status read_copy(struct reading *reading)
         return status;
     if ((reading->parts & LEDGER_PART_TIMELINE) != 0 &&
         (status = read_timeline(reading)) != HG_OK)
+        return status;
+    if ((reading->parts & LEDGER_PART_COLLECTOR) != 0 &&
+        (status = read_collector(reading)) != HG_OK)
         return status;
     if ((status = read_strings(reading, &newest)) != HG_OK)
         return status;
@@ -384,6 +417,10 @@ void ledger_copy_free(struct ledger_copy *copy)
         return;
     ledger_copy_drop_accounts(copy);
     free((void *)copy->samples);
+    free((void *)copy->generations);
+    free((void *)copy->collections);
+    free((void *)copy->garbage);
+    free((void *)copy->types);
     free((void *)copy->strings.at);
     free(copy);
 }

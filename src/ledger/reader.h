@@ -35,6 +35,16 @@ struct ledger_copy {
     uint32_t code_count;
     uint32_t thread_count;
 
+    /* Loaded with LEDGER_PART_COLLECTOR; no generations: it was not watched. */
+    const struct ledger_generation *generations;
+    const struct ledger_collection *collections;
+    const struct ledger_garbage *garbage; /* by node, of which there may be fewer */
+    const struct ledger_type *types;
+    uint32_t generation_count;
+    uint32_t collection_count;
+    uint32_t garbage_count;
+    uint32_t type_count;
+
     /* Loaded with LEDGER_PART_TIMELINE. */
     const struct ledger_sample *samples;
     uint32_t sample_count;
@@ -53,6 +63,7 @@ struct ledger_copy {
 enum ledger_part {
     LEDGER_PART_ACCOUNTS = 1, /* nodes and what they name */
     LEDGER_PART_TIMELINE = 2,
+    LEDGER_PART_COLLECTOR = 4, /* with the accounts: "by node" */
 };
 
 /* Why there is no copy, in words for the person who named the file. */

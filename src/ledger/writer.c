@@ -32,6 +32,7 @@ enum {
     MAX_THREADS = 1024,
     MAX_SAMPLES = 2048,
     MAX_AWAY = 1024,
+    MAX_TYPES = 1024,
 };
 
 static const uint32_t record_bytes[LEDGER_SECTIONS] = {
@@ -41,6 +42,10 @@ static const uint32_t record_bytes[LEDGER_SECTIONS] = {
     [LEDGER_CODES] = sizeof(struct ledger_code),
     [LEDGER_STRINGS] = 1,
     [LEDGER_INHERITED] = sizeof(struct ledger_inherited),
+    [LEDGER_GENERATIONS] = sizeof(struct ledger_generation),
+    [LEDGER_COLLECTIONS] = sizeof(struct ledger_collection),
+    [LEDGER_GARBAGE] = sizeof(struct ledger_garbage),
+    [LEDGER_TYPES] = sizeof(struct ledger_type),
     [LEDGER_NODES] = sizeof(struct ledger_node),
 };
 
@@ -62,6 +67,10 @@ static uint64_t plan(struct ledger_section *sections, unsigned node_bits,
         [LEDGER_CODES] = (uint64_t)1 << (node_bits - 3),
         [LEDGER_STRINGS] = (uint64_t)16 << node_bits,
         [LEDGER_INHERITED] = inherited,
+        [LEDGER_GENERATIONS] = LEDGER_GENERATION_COUNT,
+        [LEDGER_COLLECTIONS] = LEDGER_GENERATION_COUNT * LEDGER_LATEST_COLLECTIONS,
+        [LEDGER_GARBAGE] = (uint64_t)1 << node_bits,
+        [LEDGER_TYPES] = MAX_TYPES,
         [LEDGER_NODES] = (uint64_t)1 << node_bits,
     };
     uint64_t offset = LEDGER_HEADER_BYTES;

@@ -76,6 +76,20 @@ const char *human_duration(char into[HUMAN_BYTES], uint64_t ns)
     return into;
 }
 
+const char *human_pause(char into[HUMAN_BYTES], uint64_t ns)
+{
+    static const char *const units[] = {"us", "ms", "s"};
+    double value = (double)ns / 1e3;
+    size_t unit = 0;
+    while (value >= 999.5 && unit < 2) {
+        value /= 1000;
+        unit++;
+    }
+    int digits = value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    snprintf(into, HUMAN_BYTES, "%.*f %s", digits, value, units[unit]);
+    return into;
+}
+
 const char *human_age(char into[HUMAN_BYTES], uint64_t ns)
 {
     uint64_t s = ns / SECOND_NS;

@@ -20,6 +20,10 @@ const char *human_short_count(char into[HUMAN_BYTES], uint64_t count);
 /* "0.25 s", "12.4 s", "3 min 20 s", "2 h 5 min", "3 d 4 h" */
 const char *human_duration(char into[HUMAN_BYTES], uint64_t ns);
 
+/* Of a moment: "0.8 us", "12 us", "1.23 ms", "574 ms", "1.05 s"; at most 8
+   characters below three hours. */
+const char *human_pause(char into[HUMAN_BYTES], uint64_t ns);
+
 /* The same in one unit, for narrow columns: "12 s", "3 min", "2 h", "3 d". */
 const char *human_age(char into[HUMAN_BYTES], uint64_t ns);
 

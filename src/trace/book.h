@@ -168,6 +168,22 @@ HG_ALWAYS_INLINE void book_freed(uint32_t tag, enum ledger_domain domain,
 }
 
 /*
+ * A block that was just charged to the wrong node: as if it had always been
+ * another's.  The one counter that ever falls, for as long as nobody looks.
+ */
+static inline void book_move(uint32_t *tag, uint32_t node, size_t bytes)
+{
+    uint32_t epoch = book.header->epoch;
+    struct ledger_counters *from = book_counters(*tag);
+
+    counters_touch(from, epoch);
+    from->allocated_bytes -= bytes;
+    from->allocated_blocks--;
+    *tag = (*tag & (TAG_SLACK_MASK | TAG_WATCHED)) | tag_of(node, 0);
+    counters_allocated(book_counters(*tag), epoch, bytes);
+}
+
+/*
  * The same for a thread that does not hold the interpreter's lock, by a table
  * that the holder takes over in time.  Takes a lock; never fails, counts what may
  * have been lost.

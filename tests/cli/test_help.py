@@ -2,7 +2,7 @@
 """Help, misuse and the like: what people see first."""
 import case
 
-COMMANDS = ["run", "report", "plot", "snapshot", "diff", "list"]
+COMMANDS = ["run", "report", "gc", "plot", "snapshot", "diff", "list"]
 
 HELP = """\
 usage: heapglass COMMAND [options]
@@ -11,6 +11,7 @@ Run a program and see who holds its memory, while it runs and after.
 
   run       run a program, with exact accounts    heapglass run app.py
   report    who held memory: at the peak, now     heapglass report
+  gc        what Python's collector did           heapglass gc
   plot      memory over time                      heapglass plot -o mem.svg
   snapshot  keep the accounts of this moment      heapglass snapshot 4711 -o a.hg
   diff      what grew between two moments         heapglass diff a.hg b.hg

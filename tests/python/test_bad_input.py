@@ -703,7 +703,7 @@ class FullDisks(Case):
         ledger = self.dir / "program.hg"
         done = harness.heapglass("run", "-o", ledger, harness.PYTHON, "-c", KEEP,
                                  preexec_fn=lambda: resource.setrlimit(
-                                     resource.RLIMIT_FSIZE, (280 * 1024, ) * 2))
+                                     resource.RLIMIT_FSIZE, (372 * 1024, ) * 2))
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "kept 5000\n", ""))
         self.assertGreater(harness.report(ledger)["totals"]["total_bytes"], 5_000_000)
 

@@ -12,11 +12,10 @@
 
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/python.h"
+#include "base/process.h"
 
 #include <dlfcn.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 /* PyMethodDef and PyGetSetDef, as they have been since Python 3.0. */
 struct method_def {
@@ -72,11 +71,7 @@ static int guarded_set_line(void *self, void *value, void *closure)
 /* Store a pointer where perhaps nobody may write. */
 static bool poke(void *address, const void *pointer)
 {
-    struct iovec from = {&pointer, sizeof pointer};
-    struct iovec to = {address, sizeof pointer};
-
-    return process_vm_writev(getpid(), &from, 1, &to, 1, 0) ==
-           (ssize_t)sizeof pointer;
+    return process_poke(address, &pointer, sizeof pointer);
 }
 
 static bool guard_clear(void *descriptor)

@@ -10,6 +10,7 @@
 #include "adapt/cpython/observer.h"
 
 #include "adapt/cpython/asked.h"
+#include "adapt/cpython/collector.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/guard.h"
 #include "adapt/cpython/hooks.h"
@@ -89,6 +90,7 @@ static void prove(void)
             hooks_ask();
     }
     say_stacks(proof, asked);
+    collector_watch();
     stage = SET_UP;
     observer_attention = false;
 }

@@ -13,26 +13,18 @@
 #include "adapt/cpython/codes.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/python.h"
+#include "base/process.h"
 
 #include <dlfcn.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 /* ------------------------------------------------------------------------ glance
  */
 
-static bool peek(const void *address, void *out, size_t bytes)
-{
-    struct iovec to = {out, bytes};
-    struct iovec from = {(void *)(uintptr_t)address, bytes};
-
-    return process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)bytes;
-}
-
 static bool peek_word(const void *base, size_t offset, void **out)
 {
-    return base != NULL && peek((const char *)base + offset, out, sizeof *out);
+    return base != NULL &&
+           process_peek((const char *)base + offset, out, sizeof *out);
 }
 
 /* _Py_DebugOffsets, at the beginning of _PyRuntime since 3.13: groups of 64-bit
@@ -59,7 +51,8 @@ static bool published_offsets_agree(const struct py_layout *l)
     };
     uint64_t words[64];
 
-    if (python.runtime == NULL || !peek(python.runtime, words, sizeof words) ||
+    if (python.runtime == NULL ||
+        !process_peek(python.runtime, words, sizeof words) ||
         memcmp(words, "xdebugpy", 8) != 0 || words[2] != 0 /* free-threaded */)
         return false;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
@@ -89,7 +82,7 @@ static bool instruction_looks_right(const struct py_layout *l, const void *frame
     }
     if (!peek_word(code, l->code_bytecode, &bytes) ||
         !is_of_type(bytes, python.bytes_type) || !peek_word(bytes, 16, &size) ||
-        !peek((const char *)frame + l->frame_lasti, &lasti, sizeof lasti))
+        !process_peek((const char *)frame + l->frame_lasti, &lasti, sizeof lasti))
         return false;
     return lasti >= -1 && lasti < (intptr_t)size >> l->lasti_shift;
 }
@@ -103,7 +96,7 @@ static bool kind_looks_right(const struct py_layout *l, const void *frame,
     *shim = false;
     if (l->frame_objects)
         return is_of_type(frame, python.frame_type);
-    if (!peek((const char *)frame + l->frame_owner, &owner, 1))
+    if (!process_peek((const char *)frame + l->frame_owner, &owner, 1))
         return false;
     *shim = l->owner_shim != 0 && owner >= l->owner_shim;
     return *shim || owner <= 2;
@@ -232,6 +225,7 @@ static struct {
     void *(*evaluate)(void *, void *, void *);
     void *(*function)(struct method *, void *, void *);
     void *(*new_dict)(void);
+    void *(*new_set)(void *);
     int (*set_item)(void *, const char *, void *);
     void (*clear)(void *);
     const char *(*bytes)(void *);
@@ -407,13 +401,14 @@ static bool find_calls(void)
     *(void **)&call.evaluate = dlsym(RTLD_DEFAULT, "PyEval_EvalCode");
     *(void **)&call.function = dlsym(RTLD_DEFAULT, "PyCFunction_NewEx");
     *(void **)&call.new_dict = dlsym(RTLD_DEFAULT, "PyDict_New");
+    *(void **)&call.new_set = dlsym(RTLD_DEFAULT, "PySet_New");
     *(void **)&call.set_item = dlsym(RTLD_DEFAULT, "PyDict_SetItemString");
     *(void **)&call.clear = dlsym(RTLD_DEFAULT, "PyDict_Clear");
     *(void **)&call.bytes = dlsym(RTLD_DEFAULT, "PyBytes_AsString");
     *(void **)&call.bytes_size = dlsym(RTLD_DEFAULT, "PyBytes_Size");
     return call.compile && call.evaluate && call.function && call.new_dict &&
-           call.set_item && call.clear && call.bytes && call.bytes_size &&
-           python.release && python.clear_error && python.keep;
+           call.new_set && call.set_item && call.clear && call.bytes &&
+           call.bytes_size && python.release && python.clear_error && python.keep;
 }
 
 /* Run a program that calls `probe`; the dict of its names, to be kept or released,
@@ -437,6 +432,19 @@ static bool run(const char *text, void *probe, void *globals, void *names)
     return ran;
 }
 
+/* Whether it counts the collector's objects as they come and go.  Sets are in no
+   free list. */
+static bool counts_young(const int *young)
+{
+    if (young == NULL)
+        return false;
+    int before = *young;
+    void *set = call.new_set(NULL);
+    bool right = set != NULL && *young == before + 1;
+    python.release(set);
+    return right && *young == before;
+}
+
 enum proof proof_run(const struct py_layout *l)
 {
     enum { NO_ARGUMENTS = 0x0004 };
@@ -449,10 +457,8 @@ enum proof proof_run(const struct py_layout *l)
     probed.layout = l;
     void *globals = call.new_dict();
     void *locals = call.new_dict();
-    int *young = l != NULL ? proof_young_guess(l) : NULL;
-    int before = young != NULL ? *young : 0;
-    void *probe = call.function(&method, NULL, NULL); /* the collector's to count */
-    probed.count_right = young != NULL && *young == before + 1;
+    void *probe = call.function(&method, NULL, NULL);
+    probed.count_right = l != NULL && counts_young(proof_young_guess(l));
     if (globals != NULL && locals != NULL && probe != NULL) {
         probed.locals = locals;
         ran = l == NULL || run(locals_program, probe, globals, locals);

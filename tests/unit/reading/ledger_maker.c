@@ -16,6 +16,10 @@ static const uint32_t record_bytes[LEDGER_SECTIONS] = {
     [LEDGER_CODES] = sizeof(struct ledger_code),
     [LEDGER_STRINGS] = 1,
     [LEDGER_INHERITED] = sizeof(struct ledger_inherited),
+    [LEDGER_GENERATIONS] = sizeof(struct ledger_generation),
+    [LEDGER_COLLECTIONS] = sizeof(struct ledger_collection),
+    [LEDGER_GARBAGE] = sizeof(struct ledger_garbage),
+    [LEDGER_TYPES] = sizeof(struct ledger_type),
     [LEDGER_NODES] = sizeof(struct ledger_node),
 };
 
@@ -28,6 +32,10 @@ static void **section_of(struct ledger_maker *maker, enum ledger_section_id id)
         [LEDGER_CODES] = (void **)&maker->codes,
         [LEDGER_STRINGS] = (void **)&maker->strings,
         [LEDGER_INHERITED] = (void **)&maker->inherited,
+        [LEDGER_GENERATIONS] = (void **)&maker->generations,
+        [LEDGER_COLLECTIONS] = (void **)&maker->collections,
+        [LEDGER_GARBAGE] = (void **)&maker->garbage,
+        [LEDGER_TYPES] = (void **)&maker->types,
         [LEDGER_NODES] = (void **)&maker->nodes,
     };
     return sections[id];

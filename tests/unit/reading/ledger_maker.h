@@ -22,6 +22,10 @@ struct ledger_maker {
     struct ledger_code *codes;
     char *strings;
     struct ledger_inherited *inherited;
+    struct ledger_generation *generations;
+    struct ledger_collection *collections;
+    struct ledger_garbage *garbage;
+    struct ledger_type *types;
     struct ledger_node *nodes;
     uint32_t count[LEDGER_SECTIONS];
     uint32_t room[LEDGER_SECTIONS];

@@ -91,7 +91,7 @@ static inline void limit(int resource, rlim_t bytes)
 static inline void make_small_ledger(struct ledger *ledger, const char *path,
                                      size_t inherited)
 {
-    limit(RLIMIT_FSIZE, 320 * KIB);
+    limit(RLIMIT_FSIZE, 420 * KIB);
     hg_status status = try_ledger(ledger, path, inherited);
     limit(RLIMIT_FSIZE, RLIM_INFINITY);
     ck_assert_int_eq(status, HG_OK);
