@@ -28,7 +28,7 @@
 
 enum {
     PAGE = 4096,
-    STEP = 64 << 10, /* commit so much at least: one system call per 1024 nodes */
+    STEP = 64 << 10, /* commit twice as much until here: 1024 nodes a system call */
     MAX_THREADS = 1024,
     MAX_SAMPLES = 2048,
     MAX_AWAY = 1024,
@@ -127,7 +127,7 @@ bool ledger_reserve(struct ledger *ledger, enum ledger_section_id section,
         return false;
     if (need <= have)
         return true;
-    size_t step = have / 8 > STEP ? have / 8 : STEP;
+    size_t step = have < STEP ? have : have / 8 > STEP ? have / 8 : STEP;
     size_t want = (size_t)round_up(have + step > need ? have + step : need, PAGE);
     if (want > all)
         want = all;
