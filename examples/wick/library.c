@@ -35,6 +35,8 @@ static Value text_value(Machine *vm, const char *text, size_t bytes)
 
 /* ---- functions ---- */
 
+/* NOLINTBEGIN(readability-non-const-parameter): all have the type native_call */
+
 static Value print(Machine *vm, Value self, int count, Value *argument)
 {
     (void)self;
@@ -104,8 +106,8 @@ static Value range(Machine *vm, Value self, int count, Value *argument)
         !need_number(vm, argument[count - 1], &to))
         return ABSENT;
     List *list = new_object(vm, &List_type);
-    for (; from < to; from++)
-        list_add(list, from_number(from));
+    while (from < to)
+        list_add(list, from_number(from++));
     return from_object(list);
 }
 
@@ -172,7 +174,8 @@ static void add_name(const void *object, void *arg)
     List *list = ((List *const *)arg)[1];
     char text[200];
     hg_describe(vm->world, object, text, sizeof text);
-    list_add(list, (Value)(uintptr_t)strcpy(resize(NULL, strlen(text) + 1), text));
+    size_t bytes = strlen(text) + 1;
+    list_add(list, (Value)(uintptr_t)memcpy(resize(NULL, bytes), text, bytes));
 }
 
 /* Why an object is there: a list of texts.  Nothing may be made while the world is
@@ -416,6 +419,8 @@ static void define(Machine *vm, Map *map, const char *name, native_call *call,
     hg_release(vm->world, key);
     hg_release(vm->world, made);
 }
+
+/* NOLINTEND(readability-non-const-parameter) */
 
 void library_open(Machine *vm)
 {

@@ -137,8 +137,9 @@ static const char *site(Machine *vm)
         room = 2 * room + 64;
         text = resize(text, room * sizeof *text);
     }
-    text[count] = resize(NULL, strlen(line) + 1);
-    return strcpy(text[count++], line);
+    size_t bytes = strlen(line) + 1;
+    text[count] = resize(NULL, bytes);
+    return memcpy(text[count++], line, bytes);
 }
 
 void *new_object(Machine *vm, const hg_type *type)
@@ -241,6 +242,7 @@ static void map_grow(Map *map)
 {
     uint32_t live = 0;
     for (uint32_t i = 0; i < map->used; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): used is 0 then */
         if (map->entry[i].key != ABSENT)
             map->entry[live++] = map->entry[i];
     }
@@ -249,9 +251,10 @@ static void map_grow(Map *map)
     while (room < 2 * live)
         room *= 2;
     map->entry = resize(map->entry, room * sizeof *map->entry);
-    map->index = resize(map->index, 2 * room * sizeof *map->index);
+    size_t index_bytes = (size_t)2 * room * sizeof *map->index;
+    map->index = resize(map->index, index_bytes);
     map->room = room;
-    memset(map->index, 0, 2 * room * sizeof *map->index);
+    memset(map->index, 0, index_bytes);
     for (uint32_t i = 0; i < live; i++)
         *map_place(map, map->entry[i].key) = i + 1;
 }
@@ -297,7 +300,7 @@ struct text {
 
 static void text_add(struct text *text, const char *more, size_t bytes)
 {
-    if (text->length + bytes > text->room) {
+    if (text->length + bytes >= text->room) {
         text->room = 2 * (text->length + bytes) + 64;
         text->at = resize(text->at, text->room);
     }

@@ -473,11 +473,11 @@ static void make_list(Machine *vm, unsigned count)
     push(vm, from_object(list));
 }
 
-static bool make_map(Machine *vm, unsigned count)
+static bool make_map(Machine *vm, size_t count)
 {
     Map *map = new_object(vm, &Map_type);
     Value *first = vm->top - 2 * count;
-    for (unsigned i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (!is_key(first[2 * i])) {
             hg_release(vm->world, map);
             vm_fail(vm, "a %s as a key", type_name(first[2 * i]));

@@ -49,19 +49,18 @@ void gathering_drop(struct gathering *gathering)
 static hg_status look_at(const char *path, struct gathering *out,
                          struct ledger_fault *fault)
 {
-    struct process *process = &out->processes[out->count];
-    *process = (struct process){.path = strdup(path)};
-    if (process->path == NULL)
+    struct process process = {.path = strdup(path)};
+    if (process.path == NULL)
         return fail_memory(fault);
-    hg_status status = ledger_copy_read(path, 0, &process->copy, fault);
+    hg_status status = ledger_copy_read(path, 0, &process.copy, fault);
     if (status != HG_OK) {
         int error = errno;
-        free(process->path);
+        free(process.path);
         errno = error;
         return status;
     }
-    process->fate = ledger_fate(&process->copy->header);
-    out->count++;
+    process.fate = ledger_fate(&process.copy->header);
+    out->processes[out->count++] = process;
     return HG_OK;
 }
 

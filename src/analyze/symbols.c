@@ -356,7 +356,7 @@ static bool put_nodes(struct work *w, uint32_t id, uint32_t *new_id)
 
 static void *copy_of(const void *array, size_t bytes)
 {
-    void *copy = malloc(bytes + 1);
+    void *copy = calloc(1, bytes + 1);
     if (copy != NULL && bytes != 0)
         memcpy(copy, array, bytes);
     return copy;

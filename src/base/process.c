@@ -62,7 +62,7 @@ uint64_t process_start_ticks(pid_t pid)
         digits[d++] = (char)('0' + rest % 10);
     while (d > 0)
         path[n++] = digits[--d];
-    strcpy(path + n, "/stat");
+    memcpy(path + n, "/stat", sizeof "/stat");
     if (process_read_file(path, text, sizeof text) <= 0)
         return 0;
     const char *state = stat_field(text, 3);

@@ -69,7 +69,8 @@ static int parse(int argc, char **argv, struct options *options)
         return MISUSED;
     }
     options->names = &argv[optind];
-    options->count = argc > optind ? (size_t)(argc - optind) : 1;
+    if (argc > optind)
+        options->count = (size_t)(argc - optind);
     return -1;
 }
 
@@ -100,7 +101,7 @@ static bool show(const char *path, const struct gathering *families, size_t coun
 
 int command_plot(int argc, char **argv)
 {
-    struct options options = {.children = true};
+    struct options options = {.children = true, .count = 1};
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;

@@ -57,7 +57,7 @@ void classes_init(void)
         c->reciprocal = (uint32_t)((((uint64_t)1 << 32) + c->bytes - 1) / c->bytes);
         c->pages = 0;
         for (uint32_t i = 0; i < c->capacity; i++)
-            c->pages |= (uint32_t)1 << i * c->bytes / PAGE_BYTES;
+            c->pages |= (uint32_t)1 << (size_t)i * c->bytes / PAGE_BYTES;
         c->tag_bytes = c->capacity * (uint32_t)sizeof(uint32_t);
         if (class >= SMALL_CLASSES)
             c->tag_bytes *= 2; /* and the requested sizes */

@@ -117,10 +117,10 @@ static bool table_grow(void)
     table = bigger;
     table_size = bytes / sizeof *table;
     records = 0;
-    for (size_t i = 0; i < old_size; i++)
-        if (old[i] != NULL)
-            insert(old[i]);
     if (old != NULL) {
+        for (size_t i = 0; i < old_size; i++)
+            if (old[i] != NULL)
+                insert(old[i]);
         pages_unmap(old, old_size * sizeof *old);
         held_sub(old_size * sizeof *old);
     }

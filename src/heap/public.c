@@ -261,6 +261,7 @@ struct walk {
     void *arg;
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the walk lends it for writing */
 static void walk_block(void *arg, void *block, size_t usable, uint32_t *tag,
                        size_t bytes)
 {
@@ -341,6 +342,7 @@ void hg_take_census(hg_census *out)
     };
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): as above */
 static void add_block(void *arg, void *block, size_t usable, uint32_t *tag,
                       size_t bytes)
 {

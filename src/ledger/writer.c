@@ -201,9 +201,10 @@ hg_status ledger_init(struct ledger *ledger, int fd, const char *path,
     struct stat file;
 
     *ledger = (struct ledger){.populates = kernel_populates()};
-    if (strlen(path) >= sizeof ledger->path)
+    size_t path_bytes = strlen(path) + 1;
+    if (path_bytes > sizeof ledger->path)
         return HG_EINVAL;
-    strcpy(ledger->path, path);
+    memcpy(ledger->path, path, path_bytes);
     if (fstat(fd, &file) != 0)
         return HG_EIO;
     ledger->device = file.st_dev;

@@ -73,7 +73,7 @@ static inline unsigned class_of(size_t bytes, size_t *slot_bytes)
         if (bytes < OBJECT_MIN)
             bytes = OBJECT_MIN;
         unsigned class = (unsigned)((bytes + OBJECT_ALIGN - 1) / OBJECT_ALIGN) - 1;
-        *slot_bytes = (class + 1) * OBJECT_ALIGN;
+        *slot_bytes = ((size_t) class + 1) * OBJECT_ALIGN;
         return class;
     }
     unsigned doubling = 63u - (unsigned)__builtin_clzll(bytes - 1) - 10u;

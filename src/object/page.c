@@ -116,7 +116,7 @@ static uint32_t order_take(hg_world *w)
 static void *side_take(struct page *page)
 {
     size_t words = (page->slots + 63) / 64;
-    char *side = memory_take(2 * words * 8 + page->slots * 3);
+    char *side = memory_take(2 * words * 8 + (size_t)page->slots * 3);
     if (side == NULL)
         return NULL;
     page->seen = (uint64_t *)(void *)side;

@@ -53,7 +53,7 @@ static struct slice without_folder(struct slice argv)
 static bool is_minor_option(struct slice argument)
 {
     return argument.bytes >= 2 && argument.at[0] == '-' &&
-           memchr("mcXW-", argument.at[1], 5) == NULL;
+           strchr("mcXW-", argument.at[1]) == NULL;
 }
 
 char *facts_short_command(const struct ledger_copy *copy)

@@ -575,31 +575,32 @@ static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_ME
 #define TRACED(name, row, mode, domain)                                            \
     static HG_NOINLINE void *moved_##name##_##domain(size_t bytes)                 \
     {                                                                              \
-        return traced_malloc_moved(&row, domain, bytes);                           \
+        return traced_malloc_moved(&(row), domain, bytes);                         \
     }                                                                              \
     static void *malloc_##name##_##domain(void *context, size_t bytes)             \
     {                                                                              \
         (void)context;                                                             \
-        return traced_malloc(&row, mode, domain, moved_##name##_##domain, bytes);  \
+        return traced_malloc(&(row), mode, domain, moved_##name##_##domain,        \
+                             bytes);                                               \
     }                                                                              \
     static void *calloc_##name##_##domain(void *context, size_t count,             \
                                           size_t bytes)                            \
     {                                                                              \
         (void)context;                                                             \
-        return traced_calloc(&row, mode, domain, moved_##name##_##domain, count,   \
+        return traced_calloc(&(row), mode, domain, moved_##name##_##domain, count, \
                              bytes);                                               \
     }                                                                              \
     static void *realloc_##name##_##domain(void *context, void *block,             \
                                            size_t bytes)                           \
     {                                                                              \
         (void)context;                                                             \
-        return traced_realloc(&row, mode, domain, moved_##name##_##domain, block,  \
-                              bytes);                                              \
+        return traced_realloc(&(row), mode, domain, moved_##name##_##domain,       \
+                              block, bytes);                                       \
     }                                                                              \
     static void free_##name##_##domain(void *context, void *block)                 \
     {                                                                              \
         (void)context;                                                             \
-        traced_free(&row, domain, block);                                          \
+        traced_free(&(row), domain, block);                                        \
     }
 
 #define ENTRY(name, domain)                                                        \
@@ -667,7 +668,7 @@ static struct owner blind_owner(enum py_domain domain)
     static void blind_free_##domain(void *context, void *block)                    \
     {                                                                              \
         (void)context;                                                             \
-        free_slow(domain == PY_RAW && blind_owner(domain).away, domain, block);    \
+        free_slow((domain) == PY_RAW && blind_owner(domain).away, domain, block);  \
     }
 
 BLIND(PY_RAW)

@@ -169,16 +169,16 @@ void observer_collections(uint64_t counts[3])
     const char *at = interp + l->interp_gc_stats;
     if (!l->gc_stats_in_rings) {
         for (int g = 0; g < 3; g++)
-            memcpy(&counts[g], at + 24 * g, sizeof counts[g]);
+            memcpy(&counts[g], at + (size_t)24 * g, sizeof counts[g]);
         return;
     }
     /* Each generation's last collections; their number so far is in the newest. */
-    enum { ITEM_BYTES = 64, ITEM_COLLECTIONS = 16 };
+    static const size_t ITEM_BYTES = 64, ITEM_COLLECTIONS = 16;
     static const uint8_t items[3] = {11, 3, 3};
     at = *(const char *const *)at;
     for (int g = 0; g < 3 && at != NULL; g++) {
-        int newest = at[items[g] * ITEM_BYTES];
-        if (newest >= 0 && newest < items[g])
+        uint8_t newest = (uint8_t)at[items[g] * ITEM_BYTES];
+        if (newest < items[g])
             memcpy(&counts[g], at + newest * ITEM_BYTES + ITEM_COLLECTIONS,
                    sizeof counts[g]);
         at += items[g] * ITEM_BYTES + 8;

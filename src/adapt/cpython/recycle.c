@@ -352,6 +352,7 @@ static void off_as_it_must(int i)
 {
     struct free_list *list = &lists[i];
 
+    /* NOLINTNEXTLINE(bugprone-branch-clone): the order of the cases matters */
     if (ip.minor >= 14)
         off_by_count(list);
     else if (i == LIST_SLICE)

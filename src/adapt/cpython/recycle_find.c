@@ -42,6 +42,7 @@ struct lists_311 {
     int context_count;
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): CPython's order */
 struct lists_312 {
     int float_count;
     void *float_head;
@@ -129,7 +130,7 @@ static const struct lists_layout {
     }
 #define LAYOUT(v, m)                                                               \
     {                                                                              \
-        .minor = m, .lists = LISTS_313, .size_bytes = sizeof(struct lists_##v),    \
+        .minor = (m), .lists = LISTS_313, .size_bytes = sizeof(struct lists_##v),  \
         .places = {                                                                \
             [LIST_FLOAT] = AT(v, float_head, float_count),                         \
             [LIST_TUPLE] = AT(v, tuple_head, tuple_count),                         \
@@ -145,6 +146,7 @@ static const struct lists_layout {
     LAYOUT(311, 11),
     LAYOUT(312, 12),
     LAYOUT(313, 13),
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): the name of a field */
 #define PAIR(v, name) AT(v, name.head, name.count)
 #define PAIRS(v)                                                                   \
     [LIST_FLOAT] = PAIR(v, floats), [LIST_TUPLE] = PAIR(v, tuples[0]),             \
@@ -308,7 +310,7 @@ static int *find_collecting(const char *runtime)
  * The head of the list of floats between two addresses, or NULL.  `count` is where
  * its count is from there, `link` the word of a float that names the next.
  */
-static void **find_floats(char *low, char *high, int count, int link)
+static void **find_floats(char *low, const char *high, int count, int link)
 {
     enum { CANDIDATES = 64 };
     void **found[CANDIDATES];

@@ -158,7 +158,7 @@ static bool prove_size(void)
         follows = usable == 0 && used == SMALL_ENTRIES && table[8] == SMALLEST;
         for (int i = 0; follows && i < SMALL_ENTRIES; i++)
             follows = *(struct object **)(table + HEAD_BYTES + (1 << SMALLEST) +
-                                          ENTRY_BYTES * i) == keys[i];
+                                          (size_t)ENTRY_BYTES * i) == keys[i];
     } else {
         ip.error_clear();
     }

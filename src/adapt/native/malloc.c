@@ -31,11 +31,13 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /* The C library's own, by the names under which it always exports them. */
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *block, size_t bytes);
 void *__libc_memalign(size_t align, size_t bytes);
 void __libc_free(void *block);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static void record(struct owner owner, const struct place *place, size_t bytes)
 {
