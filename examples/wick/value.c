@@ -271,6 +271,7 @@ void map_set(Machine *vm, Map *map, Value key, Value value)
     if (map->used == map->room)
         map_grow(map);
     *map_place(map, key) = map->used + 1;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room */
     map->entry[map->used++] = (struct entry){keep(key), keep(value)};
     map->live++;
 }
@@ -304,6 +305,7 @@ static void text_add(struct text *text, const char *more, size_t bytes)
         text->room = 2 * (text->length + bytes) + 64;
         text->at = resize(text->at, text->room);
     }
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): there is room */
     memcpy(text->at + text->length, more, bytes);
     text->length += bytes;
 }

@@ -69,8 +69,7 @@ static int parse(int argc, char **argv, struct options *options)
         return MISUSED;
     }
     options->names = &argv[optind];
-    if (argc > optind)
-        options->count = (size_t)(argc - optind);
+    options->count = argc > optind ? (size_t)(argc - optind) : 1;
     return -1;
 }
 
@@ -101,7 +100,7 @@ static bool show(const char *path, const struct gathering *families, size_t coun
 
 int command_plot(int argc, char **argv)
 {
-    struct options options = {.children = true, .count = 1};
+    struct options options = {.children = true};
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;
@@ -110,6 +109,8 @@ int command_plot(int argc, char **argv)
         .children = options.children,
         .parts = LEDGER_PART_TIMELINE,
     };
+    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): count is at least 1
+     */
     struct gathering *families = calloc(options.count, sizeof *families);
     size_t count = 0;
     if (families == NULL) {

@@ -217,8 +217,9 @@ static uint32_t keep_ordered(struct ledger_sample *samples, uint32_t count)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++)
-        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): count is 0 then */
         if (kept == 0 || samples[i].time_ns > samples[kept - 1].time_ns)
+            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): count is 0 then
+             */
             samples[kept++] = samples[i];
     return kept;
 }

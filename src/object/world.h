@@ -36,7 +36,7 @@
     (1u << 31) /* ids of pages: an index of `table`, or this and one of            \
                   `huge` */
 
-_Static_assert(PAGE_SLOTS <= 64 * 64, "a bit for each word of bits");
+_Static_assert(PAGE_SLOTS <= (size_t)64 * 64, "a bit for each word of bits");
 _Static_assert(PAGE_SLOTS <= 1u << SLOT_BITS, "a slot's number fits into a link");
 
 /* While something waits to be disposed of, world_tick() comes every so many

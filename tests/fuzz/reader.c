@@ -153,7 +153,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     const struct gathering family = {.processes = &process, .count = 1};
     check_snapshot(copy, &accounts);
     check_tables(&family, &accounts);
-    const struct listing listing = {.families = &family, .count = 1};
+    const struct listing listing = {.families = (struct gathering *)&family,
+                                    .count = 1};
     listing_text(nowhere, &listing, true);
     listing_json(nowhere, &listing);
     plot_svg(nowhere, &family, 1);

@@ -352,8 +352,8 @@ static void off_as_it_must(int i)
 {
     struct free_list *list = &lists[i];
 
-    /* NOLINTNEXTLINE(bugprone-branch-clone): the order of the cases matters */
     if (ip.minor >= 14)
+        /* NOLINTNEXTLINE(bugprone-branch-clone): the order of the cases matters */
         off_by_count(list);
     else if (i == LIST_SLICE)
         off_by_taking_back(list, ip.slice_type, &dealloc_slice, wrap_slice);

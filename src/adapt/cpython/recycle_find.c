@@ -42,7 +42,6 @@ struct lists_311 {
     int context_count;
 };
 
-/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): CPython's order */
 struct lists_312 {
     int float_count;
     void *float_head;
@@ -343,7 +342,7 @@ static void **find_floats(char *low, const char *high, int count, int link)
 
 /* ---- All of it ---- */
 
-static void place_lists(char *base, const struct lists_layout *layout)
+static void place_lists(const char *base, const struct lists_layout *layout)
 {
     static const struct {
         const char *name;
