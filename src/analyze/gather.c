@@ -141,8 +141,7 @@ static bool has_accounts(const struct process *process)
  */
 static void choose(struct gathering *out, const char *file)
 {
-    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): there is at least
-     * one */
+    /* NOLINTNEXTLINE(clang-analyzer-core.*): there is at least one, with a path */
     bool has_file = strcmp(out->processes[0].path, file) == 0;
     int32_t session = find_session(out, has_file);
     for (size_t i = out->count; i-- > 0;)

@@ -378,6 +378,13 @@ uint32_t table_folder_of(const struct table *table, uint32_t file)
     return table->folders[file] - 1;
 }
 
+struct place table_frame(const struct table *table, uint32_t *number)
+{
+    struct place place = place_of_row(table, *number);
+    *number = table->rows.at[*number].word[0] - 1;
+    return place;
+}
+
 size_t table_stack(const struct table *table, uint32_t number, struct place *into,
                    size_t room)
 {
@@ -388,10 +395,8 @@ size_t table_stack(const struct table *table, uint32_t number, struct place *int
 
     size_t wanted = depth < room ? depth : room;
     uint32_t row = number;
-    for (size_t i = wanted; i > 0; i--) {
-        into[i - 1] = place_of_row(table, row);
-        row = table->rows.at[row].word[0] - 1;
-    }
+    for (size_t i = wanted; i > 0; i--)
+        into[i - 1] = table_frame(table, &row);
     return depth;
 }
 

@@ -90,6 +90,10 @@ uint32_t table_folder_of(const struct table *table, uint32_t file);
 size_t table_stack(const struct table *table, uint32_t number, struct place *into,
                    size_t room);
 
+/* The same, frame by frame: the innermost one of `*number`, which becomes its
+ * caller. There are as many as table_stack() says. */
+struct place table_frame(const struct table *table, uint32_t *number);
+
 struct table_thread table_thread(const struct table *table, uint32_t number);
 
 /* "obj", "mem", "raw", "malloc" or "mmap". */

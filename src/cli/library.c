@@ -98,7 +98,7 @@ static bool go_by_link(char path[PATH_MAX])
 {
     char link[PATH_MAX];
     struct stat st;
-    char *folder = store_folder();
+    char *folder = find_folder();
     if (folder == NULL || stat(path, &st) != 0 || !store_prepare(folder)) {
         free(folder);
         return false;

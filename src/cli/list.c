@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* list.c - `heapglass list`: the programs that have a ledger. */
 #include "cli/command.h"
-#include "cli/elsewhere.h"
 #include "cli/store.h"
 #include "report/listing.h"
 #include "report/page.h"
@@ -43,7 +42,7 @@ static int newest_first(const void *a, const void *b)
 }
 
 /* Read all families: those that can be read, and what of the others is there. */
-static bool gather_all(const struct store_files *files, struct listing *listing)
+static bool gather_all(const struct find_files *files, struct listing *listing)
 {
     const struct gather_options how = {.children = true,
                                        .parts = LEDGER_PART_TIMELINE};
@@ -63,16 +62,16 @@ static bool gather_all(const struct store_files *files, struct listing *listing)
     return true;
 }
 
-static bool find_files(struct store_files *files)
+static bool find_files(struct find_files *files)
 {
-    char *folder = store_folder();
+    char *folder = find_folder();
     bool found = folder != NULL && store_list(folder, files);
     if (folder == NULL)
         say("memory", "there is none left");
     free(folder);
-    if (found && elsewhere_add(files) != HG_OK) {
+    if (found && find_add_running(files) != HG_OK) {
         say("memory", "there is none left");
-        store_files_drop(files);
+        find_files_drop(files);
         return false;
     }
     return found;
@@ -103,7 +102,7 @@ static bool show(const struct listing *listing, bool json)
 
 static bool list(bool json)
 {
-    struct store_files files;
+    struct find_files files;
     if (!find_files(&files))
         return false;
     struct listing listing = {
@@ -120,7 +119,7 @@ static bool list(bool json)
         gathering_drop(&listing.families[i]);
     free(listing.families);
     free(listing.unread);
-    store_files_drop(&files);
+    find_files_drop(&files);
     return shown;
 }
 

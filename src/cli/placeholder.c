@@ -52,7 +52,7 @@ static bool name_in_store(char path[PATH_MAX])
     char when[32];
     struct tm local;
     time_t now = time(NULL);
-    char *folder = store_folder();
+    char *folder = find_folder();
     if (folder == NULL || !store_prepare(folder)) {
         free(folder);
         return false;

@@ -109,8 +109,7 @@ int command_plot(int argc, char **argv)
         .children = options.children,
         .parts = LEDGER_PART_TIMELINE,
     };
-    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.UnixAPI): count is at least 1
-     */
+    /* NOLINTNEXTLINE(clang-analyzer-optin.portability.*): it is not 0 */
     struct gathering *families = calloc(options.count, sizeof *families);
     size_t count = 0;
     if (families == NULL) {

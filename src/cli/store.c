@@ -17,43 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUFFIX ".hg"
-
-static char *format_path(const char *format, const char *folder)
-{
-    char *path;
-    return asprintf(&path, format, folder, (unsigned)getuid()) < 0 ? NULL : path;
-}
-
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
-/* The program that is run may go elsewhere, and so may those it starts. */
-static char *make_absolute(const char *folder)
-{
-    char here[PATH_MAX];
-    char *path;
-    if (folder[0] == '/' || getcwd(here, sizeof here) == NULL)
-        return strdup(folder);
-    return asprintf(&path, "%s/%s", here, folder) < 0 ? NULL : path;
-}
-
-char *store_folder(void)
-{
-    const char *folder = variable("HEAPGLASS_DIR");
-    if (folder != NULL)
-        return make_absolute(folder);
-    if (access("/dev/shm", W_OK | X_OK) == 0)
-        return format_path("%s/heapglass-%u", "/dev/shm");
-    if ((folder = variable("XDG_RUNTIME_DIR")) != NULL)
-        return format_path("%s/heapglass", folder);
-    folder = variable("TMPDIR");
-    return format_path("%s/heapglass-%u", folder != NULL ? folder : "/tmp");
-}
-
 bool store_prepare(const char *folder)
 {
     struct stat st;
@@ -86,68 +49,11 @@ bool store_prepare(const char *folder)
     return true;
 }
 
-/* Is this FILE or one of its family, FILE.PID[.N], where FILE ends with SUFFIX? */
-static bool is_ledger_name(const char *name)
+bool store_list(const char *folder, struct find_files *files)
 {
-    size_t bytes = family_stem_bytes(name);
-    size_t suffix = strlen(SUFFIX);
-    return bytes > suffix && memcmp(name + bytes - suffix, SUFFIX, suffix) == 0;
-}
-
-hg_status store_files_add(struct store_files *files, const char *path)
-{
-    for (size_t i = 0; i < files->count; i++)
-        if (strcmp(files->paths[i], path) == 0)
-            return HG_OK;
-    char **paths = realloc(files->paths, (files->count + 1) * sizeof *paths);
-    if (paths == NULL)
-        return HG_ENOMEM;
-    files->paths = paths;
-    paths[files->count] = strdup(path);
-    if (paths[files->count] == NULL)
-        return HG_ENOMEM;
-    files->count++;
-    return HG_OK;
-}
-
-static hg_status add_name(struct store_files *files, const char *folder,
-                          const char *name)
-{
-    char *path;
-    if (!is_ledger_name(name))
-        return HG_OK;
-    if (asprintf(&path, "%s/%.*s", folder, (int)family_stem_bytes(name), name) < 0)
-        return HG_ENOMEM;
-    hg_status status = store_files_add(files, path);
-    free(path);
-    return status;
-}
-
-/* HG_EIO (errno) if the folder cannot be read; HG_ENOMEM. */
-static hg_status read_folder(const char *folder, struct store_files *files)
-{
-    struct store_files found = {NULL, 0};
-    hg_status status = HG_OK;
-    const struct dirent *entry;
-    DIR *dir = opendir(folder);
-    if (dir == NULL)
-        return HG_EIO;
-    while (status == HG_OK && (entry = readdir(dir)) != NULL)
-        status = add_name(&found, folder, entry->d_name);
-    closedir(dir);
-    if (status != HG_OK) {
-        store_files_drop(&found);
-        return status;
-    }
-    *files = found;
-    return HG_OK;
-}
-
-bool store_list(const char *folder, struct store_files *files)
-{
-    hg_status status = read_folder(folder, files);
+    hg_status status = find_in_folder(folder, files);
     if (status == HG_EIO && errno == ENOENT) {
-        *files = (struct store_files){NULL, 0}; /* nothing was ever run */
+        *files = (struct find_files){NULL, 0}; /* nothing was ever run */
         return true;
     }
     if (status == HG_EIO)
@@ -158,14 +64,6 @@ bool store_list(const char *folder, struct store_files *files)
     else if (status != HG_OK)
         say("memory", "there is none left");
     return status == HG_OK;
-}
-
-void store_files_drop(struct store_files *files)
-{
-    for (size_t i = 0; i < files->count; i++)
-        free(files->paths[i]);
-    free(files->paths);
-    *files = (struct store_files){NULL, 0};
 }
 
 /* What is to be known of a family before it may be removed. */
@@ -228,7 +126,7 @@ static uint64_t bytes_in_use(const char *folder)
         return 0;
     while ((entry = readdir(dir)) != NULL) {
         struct stat st;
-        if (is_ledger_name(entry->d_name) &&
+        if (find_is_ledger(entry->d_name) &&
             fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             bytes += (uint64_t)st.st_blocks * 512;
     }
@@ -237,7 +135,7 @@ static uint64_t bytes_in_use(const char *folder)
 }
 
 /* Remove families until `bytes` are within the limit. */
-static void remove_oldest(const struct store_files *files, uint64_t bytes)
+static void remove_oldest(const struct find_files *files, uint64_t bytes)
 {
     struct holding *holdings = calloc(files->count + 1, sizeof *holdings);
     if (holdings == NULL)
@@ -256,10 +154,10 @@ static void remove_oldest(const struct store_files *files, uint64_t bytes)
 
 void store_make_room(const char *folder)
 {
-    struct store_files files;
+    struct find_files files;
     uint64_t bytes = bytes_in_use(folder);
-    if (bytes <= STORE_MAX_BYTES || read_folder(folder, &files) != HG_OK)
+    if (bytes <= STORE_MAX_BYTES || find_in_folder(folder, &files) != HG_OK)
         return;
     remove_oldest(&files, bytes);
-    store_files_drop(&files);
+    find_files_drop(&files);
 }

@@ -3,107 +3,52 @@
 #include "cli/subject.h"
 
 #include "cli/command.h"
-#include "cli/elsewhere.h"
-#include "cli/store.h"
-#include "ledger/family.h"
+#include "ledger/find.h"
 #include "report/facts.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The best candidate so far, among ledgers that are looked at one by one. */
-struct search {
-    int32_t pid; /* 0: any */
+static void say_unreadable_folder(int error)
+{
+    char *folder = find_folder();
+    say(folder != NULL ? folder : "the folder of ledgers",
+        "cannot be read: %s; mend that, or name another folder with HEAPGLASS_DIR",
+        strerror(error));
+    free(folder);
+}
+
+/* find_ledger(), or NULL after having said what is wrong: without a ledger,
+ * `none`. */
+static char *find(const char *name, int32_t pid, const char *none)
+{
     char *path;
-    uint64_t start_ns;
-};
-
-static void consider(struct search *search, const char *path,
-                     const char *stands_for)
-{
-    struct ledger_copy *copy;
-    struct ledger_fault fault;
-    if (ledger_copy_read(path, 0, &copy, &fault) != HG_OK)
-        return;
-    const struct ledger_header *header = &copy->header;
-    bool fits = search->pid == 0 || header->pid == search->pid;
-    if (fits &&
-        (search->path == NULL || header->start_realtime_ns > search->start_ns)) {
-        free(search->path);
-        search->path = strdup(stands_for);
-        search->start_ns = header->start_realtime_ns;
-    }
-    ledger_copy_free(copy);
-}
-
-/* Look at all members of a family; without a pid any of them stands for FILE. */
-static void consider_family(struct search *search, const char *file)
-{
-    struct family family;
-    if (family_find(file, &family) != HG_OK)
-        return;
-    bool has_file = family.count > 0 && strcmp(family.paths[0], file) == 0;
-    for (size_t i = 0; i < family.count; i++) {
-        if (search->pid == 0 && has_file && i > 0)
-            break; /* FILE began it, whenever its children did */
-        consider(search, family.paths[i],
-                 search->pid == 0 ? file : family.paths[i]);
-    }
-    family_drop(&family);
-}
-
-/* False after having said that the user's folder cannot be read. */
-static bool consider_folder(struct search *search, const char *folder)
-{
-    struct store_files files;
-    if (!store_list(folder, &files))
-        return false;
-    for (size_t i = 0; i < files.count; i++)
-        consider_family(search, files.paths[i]);
-    store_files_drop(&files);
-    return true;
-}
-
-/* The user's folder, or NULL after having said that there is no memory. */
-static char *find_folder(void)
-{
-    char *folder = store_folder();
-    if (folder == NULL)
+    hg_status status = find_ledger(pid, &path);
+    if (status == HG_OK && path == NULL)
+        say(name, "%s", none);
+    else if (status == HG_EIO)
+        say_unreadable_folder(errno);
+    else if (status != HG_OK)
         say("memory", "there is none left");
-    return folder;
+    return status == HG_OK ? path : NULL;
 }
 
 static char *find_newest(void)
 {
-    struct search search = {0};
     char *folder = find_folder();
-    if (folder == NULL)
-        return NULL;
-    if (consider_folder(&search, folder) && search.path == NULL)
-        say(folder,
-            "there is no ledger yet; make one with \"heapglass run PROGRAM\", "
-            "or name one");
+    char *path = find(folder != NULL ? folder : "the folder of ledgers", 0,
+                      "there is no ledger yet; make one with \"heapglass run "
+                      "PROGRAM\", or name one");
     free(folder);
-    return search.path;
+    return path;
 }
 
 static char *find_pid(const char *name)
 {
-    struct search search = {.pid = (int32_t)strtol(name, NULL, 10)};
-    char *file = elsewhere_of(search.pid); /* wherever that is */
-    if (file != NULL)
-        consider_family(&search, file);
-    free(file);
-    if (search.path != NULL)
-        return search.path;
-    char *folder = find_folder();
-    bool could = folder != NULL && consider_folder(&search, folder);
-    free(folder);
-    if (could && search.path == NULL)
-        say(name,
-            "no process of this id keeps a ledger; \"heapglass list\" shows those "
-            "that do");
-    return search.path;
+    return find(name, (int32_t)strtol(name, NULL, 10),
+                "no process of this id keeps a ledger; \"heapglass list\" shows "
+                "those that do");
 }
 
 static bool is_pid(const char *name)

