@@ -342,7 +342,8 @@ static void **find_floats(char *low, const char *high, int count, int link)
 
 /* ---- All of it ---- */
 
-static void place_lists(const char *base, const struct lists_layout *layout)
+/* NOLINTNEXTLINE(readability-non-const-parameter): the lists are written to */
+static void place_lists(char *base, const struct lists_layout *layout)
 {
     static const struct {
         const char *name;
