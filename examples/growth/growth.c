@@ -21,6 +21,7 @@ enum { ROWS = 10 };
 static void print_rows(const hg_rows *rows)
 {
     hg_row row;
+    size_t printed = 0;
     printf("%12s %10s  %s\n", "bytes", "blocks", "line");
     /* Rows come with the largest change first, be it growth or not. */
     for (size_t i = 0; hg_rows_get(rows, i, &row) == HG_OK; i++) {
@@ -31,7 +32,10 @@ static void print_rows(const hg_rows *rows)
         if (row.place.file != NULL)
             printf("%s:%" PRId64 " ", row.place.file, row.place.line);
         printf("%s\n", row.place.function);
+        printed++;
     }
+    if (printed == 0)
+        printf("%12s\n", "none grew");
 }
 
 static void print_summary(const hg_ledger *before, const hg_ledger *now)
