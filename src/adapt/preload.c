@@ -165,6 +165,7 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     }
     session_adapter.collections = observer_collections;
     session_adapter.stopped = stopped;
+    session_adapter.asked = observer_asked;
     session_adapter.forked = forked;
     session_adapter.mappings = mappings_walk;
     if (session.config.mode != LEDGER_MODE_UNTRACED)

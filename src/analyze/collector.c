@@ -147,6 +147,69 @@ hg_status collector_accounts(const struct ledger_copy *copy,
     return HG_OK;
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+static void generation_since(struct ledger_generation *now,
+                             const struct ledger_generation *then)
+{
+    now->collections = less(now->collections, then->collections);
+    now->useless = less(now->useless, then->useless);
+    now->pause_ns = less(now->pause_ns, then->pause_ns);
+    now->useless_ns = less(now->useless_ns, then->useless_ns);
+    now->visited = less(now->visited, then->visited);
+    now->found = less(now->found, then->found);
+    now->uncollectable = less(now->uncollectable, then->uncollectable);
+    now->freed_bytes = less(now->freed_bytes, then->freed_bytes);
+    now->freed_blocks = less(now->freed_blocks, then->freed_blocks);
+    for (int i = 0; i < LEDGER_PAUSE_CLASSES; i++)
+        now->pauses[i] =
+            now->pauses[i] > then->pauses[i] ? now->pauses[i] - then->pauses[i] : 0;
+}
+
+/* Forget those that were there; the longest of the others is the longest. */
+static void latest_since(struct ledger_generation *generations, uint32_t count,
+                         struct ledger_collection *latest, uint32_t latest_count,
+                         const struct ledger_generation *then)
+{
+    for (uint32_t g = 0; g < count; g++)
+        generations[g].pause_max_ns = 0;
+    for (uint32_t i = 0; i < latest_count; i++) {
+        uint32_t g = i / LEDGER_LATEST_COLLECTIONS;
+        if (g >= count || latest[i].number <= then[g].collections)
+            latest[i].number = 0;
+        else if (latest[i].pause_ns > generations[g].pause_max_ns)
+            generations[g].pause_max_ns = latest[i].pause_ns;
+    }
+}
+
+void collector_since(struct ledger_copy *copy, const struct ledger_copy *before)
+{
+    struct ledger_generation *generations =
+        (struct ledger_generation *)copy->generations;
+    struct ledger_garbage *garbage = (struct ledger_garbage *)copy->garbage;
+    struct ledger_type *types = (struct ledger_type *)copy->types;
+
+    if (before->generation_count != copy->generation_count)
+        return; /* the first collection came in between */
+    for (uint32_t i = 0; i < copy->garbage_count && i < before->garbage_count;
+         i++) {
+        garbage[i].bytes = less(garbage[i].bytes, before->garbage[i].bytes);
+        garbage[i].blocks = less(garbage[i].blocks, before->garbage[i].blocks);
+    }
+    for (uint32_t i = 0; i < copy->type_count && i < before->type_count; i++) {
+        types[i].objects = less(types[i].objects, before->types[i].objects);
+        types[i].bytes = less(types[i].bytes, before->types[i].bytes);
+    }
+    latest_since(generations, copy->generation_count,
+                 (struct ledger_collection *)copy->collections,
+                 copy->collection_count, before->generations);
+    for (uint32_t g = 0; g < copy->generation_count; g++)
+        generation_since(&generations[g], &before->generations[g]);
+}
+
 static double share(uint64_t part, uint64_t whole)
 {
     return whole > 0 ? (double)part / (double)whole : 0;

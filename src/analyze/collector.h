@@ -39,6 +39,13 @@ uint64_t collector_median_ns(const struct ledger_generation *of);
 hg_status collector_accounts(const struct ledger_copy *copy,
                              struct accounts *accounts);
 
+/*
+ * Leave in a copy only what came since another copy of the same ledger was read;
+ * both with LEDGER_PART_COLLECTOR.  The longest pause is that of the latest
+ * collections.
+ */
+void collector_since(struct ledger_copy *copy, const struct ledger_copy *before);
+
 /* What to do about it, in one sentence, or an empty text where there is nothing
    sound to be said. */
 void collector_advice(const struct collector *collector, char *into, size_t room);

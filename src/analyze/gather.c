@@ -184,6 +184,8 @@ static hg_status count_up(struct process *process,
     process->inherited = accounts.inherited;
     if (options->garbage) {
         accounts_drop(&accounts);
+        if (options->since != NULL)
+            collector_since(copy, options->since);
         if (collector_accounts(copy, &accounts) != HG_OK)
             return fail_memory(fault);
     }

@@ -37,6 +37,7 @@ struct gather_options {
     struct table *table; /* to add the accounts to, or NULL */
     enum table_side side;
     bool garbage;       /* the table gets what the collectors freed instead */
+    const struct ledger_copy *since; /* of that, what came after this; or NULL */
     bool keep_accounts; /* in the copies too: for a snapshot */
 };
 

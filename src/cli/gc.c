@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* gc.c - `heapglass gc`: what the interpreter's collector did. */
 #include "analyze/order.h"
+#include "cli/ask.h"
 #include "cli/command.h"
 #include "cli/options.h"
 #include "cli/subject.h"
@@ -13,6 +14,7 @@
 
 static const char help[] =
     "usage: heapglass gc [FILE|PID] [options]\n"
+    "       heapglass gc PID --collect [--trim] [options]\n"
     "\n"
     "Show what Python's own garbage collector did: how often each generation ran, "
     "for\n"
@@ -20,6 +22,11 @@ static const char help[] =
     "lines\n"
     "and types made the cyclic garbage.  Child processes are summed.\n"
     "\n"
+    "  --collect      have the running program make a full collection, and show "
+    "what "
+    "it\n"
+    "                 freed; the program notices nothing else\n"
+    "  --trim         and then give back to the system what is free\n"
     "  --top N        lines and types to show; \"all\" for all (default: 10)\n"
     "  --json         all, for programs: see docs/json.md\n"
     "  --no-children  this process alone\n"
@@ -29,14 +36,18 @@ struct options {
     const char *name;
     bool json;
     bool children;
+    bool collect;
+    bool trim;
     uint64_t top;
 };
 
-enum { OPT_TOP = 256, OPT_JSON, OPT_ALONE };
+enum { OPT_TOP = 256, OPT_JSON, OPT_ALONE, OPT_COLLECT, OPT_TRIM };
 
 static const struct option longs[] = {
     {"top", required_argument, NULL, OPT_TOP},
     {"json", no_argument, NULL, OPT_JSON},
+    {"collect", no_argument, NULL, OPT_COLLECT},
+    {"trim", no_argument, NULL, OPT_TRIM},
     {"no-children", no_argument, NULL, OPT_ALONE},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -55,6 +66,12 @@ static int parse(int argc, char **argv, struct options *options)
         case OPT_JSON:
             options->json = true;
             break;
+        case OPT_COLLECT:
+            options->collect = true;
+            break;
+        case OPT_TRIM:
+            options->trim = true;
+            break;
         case OPT_ALONE:
             options->children = false;
             break;
@@ -70,17 +87,28 @@ static int parse(int argc, char **argv, struct options *options)
         return MISUSED;
     }
     options->name = argv[optind]; /* NULL at the end */
+    if (options->trim && !options->collect) {
+        say(argv[0], "--trim goes with --collect; see \"heapglass gc --help\"");
+        return MISUSED;
+    }
+    if (options->collect && options->name == NULL) {
+        say(argv[0], "--collect needs a PID; \"heapglass list\" shows the programs "
+                     "that run");
+        return MISUSED;
+    }
     return -1;
 }
 
 static bool show(const struct options *options, const struct gathering *family,
-                 const struct table *table)
+                 const struct table *table, const struct ledger_answer *answer)
 {
     struct collector collector;
     struct collections what = {.family = family,
                                .collector = &collector,
                                .table = table,
-                               .top = options->top};
+                               .top = options->top,
+                               .answer = answer,
+                               .trimmed = options->trim};
     struct table_row *rows = table_rows(table, &what.count);
     if (rows == NULL || collector_work_out(family, &collector) != HG_OK) {
         free(rows);
@@ -99,10 +127,51 @@ static bool show(const struct options *options, const struct gathering *family,
     return finish_output();
 }
 
+/* Report, of one process, what came of a collection that it was asked for. */
+static bool collect(const struct options *options, struct gather_options *how)
+{
+    struct gathering before;
+    struct gathering after;
+    struct ledger_answer answer;
+    bool done = false;
+
+    const struct gather_options first = {.parts = LEDGER_PART_COLLECTOR};
+    if (!subject_gather_accounts(options->name, &first, &before))
+        return false;
+    const struct process *process = &before.processes[0];
+    const struct ledger_header *header = &process->copy->header;
+    if (process->fate != FATE_RUNNING || header->state != LEDGER_RUNNING)
+        say(options->name, "does not run; \"heapglass list\" shows those that do");
+    else if (!ledger_is_traced(header))
+        say(options->name,
+            "is not watched, so it hears nothing; run it without --untraced");
+    else if (ask_program(process,
+                         LEDGER_COLLECT | (options->trim ? LEDGER_TRIM : 0),
+                         &answer)) {
+        how->children = false;
+        how->since = process->copy;
+        if (subject_gather_accounts(process->path, how, &after)) {
+            done = show(options, &after, how->table, &answer);
+            gathering_drop(&after);
+        }
+    }
+    gathering_drop(&before);
+    return done;
+}
+
+static bool report(const struct options *options, const struct gather_options *how)
+{
+    struct gathering family;
+    if (!subject_gather_accounts(options->name, how, &family))
+        return false;
+    bool done = show(options, &family, how->table, NULL);
+    gathering_drop(&family);
+    return done;
+}
+
 int command_gc(int argc, char **argv)
 {
     struct options options = {.children = true, .top = 10};
-    struct gathering family;
     int status = parse(argc, argv, &options);
     if (status >= 0)
         return status;
@@ -118,12 +187,7 @@ int command_gc(int argc, char **argv)
         say("memory", "there is none left");
         return COULD_NOT;
     }
-    status = COULD_NOT;
-    if (subject_gather_accounts(options.name, &how, &family)) {
-        if (show(&options, &family, how.table))
-            status = DONE;
-        gathering_drop(&family);
-    }
+    bool done = options.collect ? collect(&options, &how) : report(&options, &how);
     table_free(how.table);
-    return status;
+    return done ? DONE : COULD_NOT;
 }

@@ -265,6 +265,39 @@ struct ledger_lost {
     uint64_t samples;         /* moments whose RSS could not be read */
 };
 
+/*
+ * What others ask of a running program: the one thing in a ledger that its program
+ * does not write alone.  Who asks holds an exclusive lock on this part of the file
+ * (F_OFD_SETLK).  He stores `what`, adds 1 to `asked`, and then stores 1 in `bell`.
+ * The program takes it back to 0 where it looks now and then, notes in `heard` what
+ * was asked by then, and serves at the next safe point, when it stores the answer,
+ * and then in `answered` the number that was asked.
+ */
+enum ledger_request_what {
+    LEDGER_COLLECT = 1, /* a full collection of the interpreter's collector */
+    LEDGER_TRIM = 2,    /* what is free in the heap goes back to the system */
+};
+
+struct ledger_answer {
+    uint64_t found; /* COLLECT: objects */
+    uint64_t freed_bytes;
+    uint64_t freed_blocks;
+    uint64_t pause_ns;
+    uint64_t given_bytes; /* TRIM */
+    uint64_t rss_before_bytes;
+    uint64_t rss_after_bytes;
+};
+
+struct ledger_request {
+    uint32_t bell;     /* atomic */
+    uint32_t what;     /* an or of enum ledger_request_what */
+    uint32_t asked;    /* atomic: release, after `what` */
+    uint32_t heard;    /* atomic */
+    uint32_t answered; /* atomic: release, after `answer` */
+    uint32_t reserved;
+    struct ledger_answer answer;
+};
+
 struct ledger_header {
     char magic[8];
     uint32_t version;
@@ -319,6 +352,8 @@ struct ledger_header {
     /* Of a forked child: what of INHERITED was in these domains; OBJ has the rest.
      */
     struct ledger_inherited domain_inherited[LEDGER_DOMAINS];
+
+    struct ledger_request request;
 };
 
 /* Also right for a program that was killed between passing its peak and saying so,

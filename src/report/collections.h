@@ -15,7 +15,9 @@ struct collections {
     const struct table *table; /* by line, of what the collector freed */
     const struct table_row *rows;
     size_t count;
-    size_t top; /* lines, and types, shown to people */
+    size_t top;                         /* lines, and types, shown to people */
+    const struct ledger_answer *answer; /* of a program that was asked, or NULL */
+    bool trimmed;                       /* that was asked, too */
 };
 
 /* As report_text() and report_json(). */

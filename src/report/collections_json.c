@@ -46,6 +46,25 @@ static void put_collector(struct json *json, const struct collector *collector)
     json_close(json, ']');
 }
 
+/* What the program was asked to do, and did. */
+static void put_answer(struct json *json, const struct ledger_answer *answer)
+{
+    json_key(json, "collected");
+    if (answer == NULL) {
+        json_null(json);
+        return;
+    }
+    json_open(json, '{');
+    put(json, "found", answer->found);
+    put(json, "freed_bytes", answer->freed_bytes);
+    put(json, "freed_blocks", answer->freed_blocks);
+    put(json, "pause_ns", answer->pause_ns);
+    put(json, "given_bytes", answer->given_bytes);
+    put(json, "rss_before_bytes", answer->rss_before_bytes);
+    put(json, "rss_after_bytes", answer->rss_after_bytes);
+    json_close(json, '}');
+}
+
 static void put_freed(struct json *json, const struct measure *measure)
 {
     put(json, "freed_bytes", measure->at[MOMENT_TOTAL].bytes);
@@ -115,6 +134,7 @@ void collections_json(FILE *out, const struct collections *of)
 
     json_begin(&json, out);
     facts_json(&json, of->family);
+    put_answer(&json, of->answer);
     put_collector(&json, of->collector);
     put_rows(&json, of);
     put_types(&json, of->collector);

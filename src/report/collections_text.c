@@ -164,6 +164,29 @@ static void put_advice(const struct page *page, const struct collector *collecto
     page_style(page, STYLE_PLAIN);
 }
 
+/* What the program was asked to do, and did. */
+static void put_answer(const struct page *page, const struct collections *of)
+{
+    const struct ledger_answer *answer = of->answer;
+    char found[HUMAN_BYTES];
+    char size[HUMAN_BYTES];
+    char time[HUMAN_BYTES];
+    char before[HUMAN_BYTES];
+    char after[HUMAN_BYTES];
+    page_style(page, STYLE_BOLD);
+    facts_line(page, "collected", "%s objects, %s freed, in %s",
+               human_count(found, answer->found),
+               human_size(size, answer->freed_bytes),
+               human_pause(time, answer->pause_ns));
+    page_style(page, STYLE_PLAIN);
+    if (of->trimmed)
+        facts_line(page, "trimmed", "%s given back to the system",
+                   human_size(size, answer->given_bytes));
+    facts_line(page, "resident", "%s before, %s after",
+               human_size(before, answer->rss_before_bytes),
+               human_size(after, answer->rss_after_bytes));
+}
+
 void collections_text(FILE *out, const struct collections *of, bool colour)
 {
     struct page page = {out, colour};
@@ -175,10 +198,15 @@ void collections_text(FILE *out, const struct collections *of, bool colour)
                    "where the interpreter's own memory is as known");
         return;
     }
-    put_summary(&page, of->collector);
-    put_generations(&page, of->collector);
+    if (of->answer != NULL) {
+        put_answer(&page, of);
+    } else {
+        put_summary(&page, of->collector);
+        put_generations(&page, of->collector);
+    }
     if (of->count > 0)
         put_lines(&page, of);
     put_types(&page, of);
-    put_advice(&page, of->collector);
+    if (of->answer == NULL)
+        put_advice(&page, of->collector);
 }

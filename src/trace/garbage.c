@@ -137,7 +137,7 @@ static void add_to_generation(struct ledger_generation *sum,
     sum->freed_blocks += what->freed_blocks;
 }
 
-void garbage_collected(unsigned generation, struct ledger_collection what)
+void garbage_collected(unsigned generation, struct ledger_collection *what)
 {
     struct ledger *ledger = &session.ledger;
 
@@ -147,15 +147,15 @@ void garbage_collected(unsigned generation, struct ledger_collection what)
     struct ledger_generation *sum =
         (struct ledger_generation *)ledger_at(ledger, LEDGER_GENERATIONS) +
         generation;
-    what.freed_bytes = freed.bytes;
-    what.freed_blocks = freed.blocks;
-    add_to_generation(sum, &what);
+    what->freed_bytes = freed.bytes;
+    what->freed_blocks = freed.blocks;
+    add_to_generation(sum, what);
 
     struct ledger_collection *at = ledger_at(ledger, LEDGER_COLLECTIONS);
     at += generation * LEDGER_LATEST_COLLECTIONS +
           (sum->collections - 1) % LEDGER_LATEST_COLLECTIONS;
     __atomic_store_n(&at->number, 0, __ATOMIC_RELEASE);
-    what.number = 0;
-    *at = what;
+    what->number = 0;
+    *at = *what;
     __atomic_store_n(&at->number, sum->collections, __ATOMIC_RELEASE);
 }

@@ -27,9 +27,8 @@ uint32_t garbage_type(const char *name);
 /* An object that the collector frees is of this type. */
 void garbage_of_type(uint32_t type, size_t bytes);
 
-/* The collection has ended.  Of `what`, the number and what was freed are filled
-   in. */
-void garbage_collected(unsigned generation, struct ledger_collection what);
+/* The collection has ended.  Of *what, what was freed is filled in. */
+void garbage_collected(unsigned generation, struct ledger_collection *what);
 
 /* Nanoseconds since the session began. */
 uint64_t garbage_now_ns(void);

@@ -41,6 +41,9 @@ struct session_adapter {
     void (*collections)(uint64_t counts[3]);
     /* Accounts are closed in this process: call the tracer no more. */
     void (*stopped)(void);
+    /* Something is asked for: have it served at a safe point, with
+       requests_begin().  False: not now.  Any thread; NULL: nobody serves. */
+    bool (*asked)(void);
     /* A forked child begins: nothing that was remembered of threads is true. */
     void (*forked)(void);
     /* Call count(arg, tag, bytes) for what is held beside the heap; may be NULL. */

@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "heap/heap.h"
 #include "trace/book.h"
+#include "trace/requests.h"
 #include "trace/session.h"
 
 #include <stdatomic.h>
@@ -138,6 +139,7 @@ void timeline_tick(void)
         session_awake();
     if (book.header == NULL)
         return;
+    requests_look();
     uint64_t now_ns = since_start(CLOCK_MONOTONIC_COARSE);
     if (now_ns < timeline.next_ns)
         return;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`heapglass gc`: what the interpreter's own collector did is what the interpreter says."""
 import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -259,3 +260,85 @@ class Command(harness.Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("not watched", done.stdout)
         self.assertFalse(gc_of(run.ledger)["collector"]["watched"])
+
+
+class Collect(harness.Case):
+    """`heapglass gc PID --collect`, of a program that has garbage and collects none itself."""
+
+    GARBAGE = ("import gc, sys, time\n"
+               "gc.disable()\n"
+               "class Node: pass\n"
+               "def leave(count):\n"
+               "    for _ in range(count):\n"
+               "        one = Node(); one.me = one; one.load = bytes(1000)\n"
+               "gc.collect()\n"
+               "leave(5000)\n"
+               "def one(): return [0] * 3\n"
+               "def two(): return {1: 2}\n"
+               "print('ready', flush=True)\n")
+    WORKS = ("import select\n"
+             "while not select.select([sys.stdin], [], [], 0)[0]:\n"
+             "    one(); two()\n"
+             "print(gc.isenabled(), gc.callbacks, gc.get_stats()[2]['collections'])\n")
+
+    def start(self, text, *options):
+        program, self.ledger = self.write(text), self.dir / "program.hg"
+        process = subprocess.Popen(
+            [harness.COMMAND, "run", "-o", self.ledger, *options, "--", harness.PYTHON, program],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.stop, process)
+        self.assertEqual(process.stdout.readline(), "ready\n")
+        return process
+
+    def stop(self, process):
+        process.kill()
+        process.communicate()
+
+    def test_it_says_what_was_freed_and_by_which_lines(self):
+        process = self.start(self.GARBAGE + self.WORKS)
+        report = gc_of(process.pid, "--collect", "--trim")
+        self.assertGreaterEqual(report["collected"]["found"], 5000)
+        self.assertGreater(report["collected"]["given_bytes"], 1 << 20)
+        self.assertGreater(report["collected"]["pause_ns"], 0)
+        lines = {row["line"]: row for row in report["rows"]}
+        self.assertGreaterEqual(lines[6]["freed_bytes"], 5000 * 1033)
+        self.assertEqual({row["type"]: row["freed_objects"] for row in report["types"]}["Node"],
+                         5000)
+        self.assertEqual(report["generations"][2]["collections"], 1)
+        again = gc_of(process.pid, "--collect")["collected"]
+        self.assertEqual(again["found"], 0)
+        out, _ = process.communicate("\n")
+        self.assertRegex(out, r"\AFalse \[\] \d+\n\Z")
+
+    def test_as_text(self):
+        process = self.start(self.GARBAGE + self.WORKS)
+        done = harness.heapglass("gc", process.pid, "--collect")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^collected \d+,\d+ objects, .* freed, in .*s$")
+        self.assertNotIn("trimmed", done.stdout)
+
+    def test_one_that_sleeps_says_so(self):
+        process = self.start(self.GARBAGE + "sys.stdin.readline()\n"
+                             "one(); time.sleep(0.2); one()\n"
+                             "print(gc.get_stats()[2]['collections'])\n")
+        done = harness.heapglass("gc", process.pid, "--collect")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertRegex(done.stderr, r"\Aheapglass: \d+: has not answered within 5 s: .*\n\Z")
+
+    def test_misuse(self):
+        run = self.watch("print(1)\n")
+        for arguments, status, says in (
+                (["--trim"], 2, "--trim goes with --collect"),
+                (["--collect"], 2, "--collect needs a PID"),
+                ([run.ledger, "--collect"], 1, "does not run")):
+            done = harness.heapglass("gc", *arguments)
+            self.assertEqual((done.returncode, done.stdout), (status, ""), arguments)
+            self.assertIn(says, done.stderr)
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_untraced(self):
+        process = self.start("import sys\nprint('ready', flush=True)\nsys.stdin.readline()\n",
+                             "--untraced")
+        done = harness.heapglass("gc", process.pid, "--collect")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("is not watched, so it hears nothing", done.stderr)

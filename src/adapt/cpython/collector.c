@@ -23,6 +23,7 @@
 #include "heap/heap.h"
 #include "trace/block.h"
 #include "trace/garbage.h"
+#include "trace/requests.h"
 #include "trace/session.h"
 #include "trace/threads.h"
 
@@ -65,11 +66,11 @@ struct words {
 static struct {
     struct words *words;
     struct list *theirs;       /* the program's; our function has the reference */
-    const char *generations;   /* the first one's */
+    char *generations;         /* the first one's */
     const intptr_t *survivors; /* of the last full collection, and since then */
     intptr_t promoted;         /* survivors[1] when the collection began */
     struct object *info, *phase;
-    struct ledger_collection now;
+    struct ledger_collection now, latest;
     unsigned generation;
     bool under_way;
     int (*exec)(struct object *module);
@@ -241,7 +242,9 @@ static void ended(struct object *phase, struct object *info)
         collector.now.visited = (uint64_t)values[CANDIDATES];
     else
         count_visited();
-    garbage_collected(collector.generation, collector.now);
+    garbage_collected(collector.generation, &collector.now);
+    collector.latest = collector.now;
+    requests_look();
 }
 
 static struct object *on_collection(struct object *self,
@@ -259,6 +262,39 @@ static struct object *on_collection(struct object *self,
     }
     python.keep(python.none);
     return python.none;
+}
+
+/* 3.9 has no functions for it, but a word before its generations. */
+static bool enable(bool wanted)
+{
+    enum { COUNT_AFTER_ENABLED = 32 };
+
+    if (python.gc_enable != NULL)
+        return wanted ? python.gc_enable() != 0 : python.gc_disable() != 0;
+    if (collector.generations == NULL)
+        return wanted;
+    int *enabled = (int *)(collector.generations - COUNT_AFTER_ENABLED);
+    bool before = *enabled != 0;
+    *enabled = wanted;
+    return before;
+}
+
+void collector_collect(struct ledger_answer *answer)
+{
+    intptr_t (*collect)(void);
+
+    *(void **)&collect = dlsym(RTLD_DEFAULT, "PyGC_Collect");
+    if (collect == NULL)
+        return;
+    collector.latest = (struct ledger_collection){0};
+    bool enabled = enable(true);
+    intptr_t found = collect();
+    if (!enabled)
+        enable(false);
+    answer->found = found > 0 ? (uint64_t)found : 0;
+    answer->freed_bytes = collector.latest.freed_bytes;
+    answer->freed_blocks = collector.latest.freed_blocks;
+    answer->pause_ns = collector.latest.pause_ns;
 }
 
 /* -------------------------------------------------------------------- the module

@@ -10,4 +10,10 @@
  */
 void collector_watch(void);
 
+/* Have the interpreter make a full collection, whether its collector is enabled or
+   not.  With the lock, at a safe point; of *answer, what a collection has is added.
+ */
+struct ledger_answer;
+void collector_collect(struct ledger_answer *answer);
+
 #endif

@@ -11,6 +11,7 @@
 #include "adapt/cpython/observer.h"
 #include "base/pages.h"
 #include "heap/heap.h"
+#include "trace/requests.h"
 #include "trace/session.h"
 #include "trace/threads.h"
 
@@ -538,6 +539,7 @@ HG_ALWAYS_INLINE uint32_t slow(const struct py_layout *l, void *state, void *fra
         if (observer_is_proving())
             return threads_node_unlocked();
     }
+    requests_look();
     if (HG_UNLIKELY(state == NULL))
         return threads_node_unlocked();
     struct frame_stack *stack = book.stack;

@@ -17,7 +17,10 @@
 #include "adapt/cpython/proof.h"
 #include "adapt/cpython/python.h"
 #include "adapt/cpython/recycle.h"
+#include "base/process.h"
+#include "heap/heap.h"
 #include "trace/book.h"
+#include "trace/requests.h"
 #include "trace/session.h"
 
 #include <stdio.h>
@@ -144,6 +147,30 @@ bool observer_foreign_block(const void *block)
     observer_attention = true;
     frames_force_slow();
     return true;
+}
+
+/* Between two instructions of the main thread. */
+static int serve(void *arg)
+{
+    struct ledger_answer answer = {0};
+    uint32_t what = python.is_finalizing() ? 0 : requests_begin();
+
+    (void)arg;
+    if (what == 0)
+        return 0;
+    answer.rss_before_bytes = process_rss_bytes();
+    if ((what & LEDGER_COLLECT) != 0)
+        collector_collect(&answer);
+    if ((what & LEDGER_TRIM) != 0)
+        answer.given_bytes = heap_trim();
+    answer.rss_after_bytes = process_rss_bytes();
+    requests_answer(&answer);
+    return 0;
+}
+
+bool observer_asked(void)
+{
+    return python.is_initialized() && python.add_pending_call(serve, NULL) == 0;
 }
 
 void observer_stopped(void)

@@ -30,6 +30,10 @@ void observer_no_frame(void) HG_COLD;
    that lay in one of CPython's free lists, and there is nothing to free. */
 bool observer_foreign_block(const void *block) HG_COLD;
 
+/* Somebody asks something of the program: it is served when the main thread is
+   between two instructions.  Any thread; false: not now. */
+bool observer_asked(void);
+
 /* The accounts are closed: leave the interpreter as it was. */
 void observer_stopped(void);
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* ask.h - ask something of a running program, by its ledger. */
+#ifndef HG_CLI_ASK_H
+#define HG_CLI_ASK_H
+
+#include "analyze/gather.h"
+
+#include <stdbool.h>
+
+/*
+ * Ask a running program for `what`, an or of enum ledger_request_what, and wait for
+ * its answer, a few seconds at most.  False after having said what is wrong.
+ */
+bool ask_program(const struct process *process, uint32_t what,
+                 struct ledger_answer *answer);
+
+#endif
