@@ -124,9 +124,9 @@ END_TEST
 START_TEST(more_than_fits_is_refused)
 {
     make_small_ledger(&ledger, "a.hg", 0);
-    uint64_t mapped = ledger.header->mapped_bytes;
 
     ck_assert(ledger_reserve(&ledger, LEDGER_NODES, 1024));
+    uint64_t mapped = ledger.header->mapped_bytes;
     ck_assert(!ledger_reserve(&ledger, LEDGER_NODES, 1025));
     ck_assert(!ledger_reserve(&ledger, LEDGER_INHERITED, 1));
     ck_assert(!ledger_reserve(&ledger, LEDGER_STRINGS, SIZE_MAX));
