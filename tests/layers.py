@@ -12,7 +12,7 @@ ARROWS = {
     "cli": ["monitor"],
     "monitor": ["report"],
     "report": ["analyze"],
-    "analyze": ["ledger"],
+    "analyze": ["ledger", "heap"],  # the heap of another process
     "ledger": ["base"],
     "adapt": ["trace"],
     "trace": ["ledger", "object"],

@@ -7,6 +7,7 @@
  * library's.  Without `heapglass run`, by LD_PRELOAD alone, it is malloc and no
  * more.
  */
+#include "adapt/cpython/chunks.h"
 #include "adapt/cpython/displaced.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/hooks.h"
@@ -168,6 +169,7 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     session_adapter.asked = observer_asked;
     session_adapter.forked = forked;
     session_adapter.mappings = mappings_walk;
+    session_adapter.chunks = &chunks;
     if (session.config.mode != LEDGER_MODE_UNTRACED)
         heap_keep_tags();
     if (session_start() != HG_OK) {
@@ -179,6 +181,7 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     on_exit(exited, NULL);
     bool displaced = displaced_expect(count, arguments);
     hooks_install();
+    chunks_install();
     if (!displaced)
         hooks_trace_native();
     if (!session.config.children)

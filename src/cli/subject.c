@@ -57,6 +57,17 @@ static bool is_pid(const char *name)
     return digits > 0 && digits < 10 && name[digits] == '\0' && name[0] != '0';
 }
 
+pid_t subject_pid(const char *name)
+{
+    return is_pid(name) ? (pid_t)strtol(name, NULL, 10) : 0;
+}
+
+char *subject_ledger_of(pid_t pid)
+{
+    char *path;
+    return find_ledger(pid, &path) == HG_OK ? path : NULL;
+}
+
 char *subject_find(const char *name)
 {
     if (name == NULL)

@@ -242,6 +242,10 @@ static inline size_t heap_census_sum(const struct heap_census *c)
            c->headers;
 }
 
+/* The range of addresses in which window and tables lie; nobody else's memory does.
+   Not of huge blocks.  False: there is no window yet, and no room for one. */
+bool heap_range(uint64_t *from, uint64_t *to);
+
 /* Give back to the system what is free, at once; bytes given back. */
 size_t heap_trim(void);
 

@@ -25,36 +25,24 @@
 #define FIRST_TABLE_BYTES PAGE_BYTES
 #define KEPT_MS 1000u
 #endif
-#define KEPT_MAPPINGS 8u
 #define KEPT_BYTES_MAX ((size_t)64 << 20)
 #define KEPT_BYTES_MIN ((size_t)16 << 20)
-
-struct record {
-    char *start;      /* NULL: not in use */
-    size_t bytes;     /* of the mapping */
-    size_t requested; /* the caller's */
-    uint32_t tag;     /* the caller's */
-    uint32_t object;  /* number of the heap object it belongs to; or SYSTEM_HEAP */
-    struct record *next_free;
-};
-
-struct kept {
-    char *start;
-    size_t bytes;
-    uint32_t since_ms;
-};
 
 struct lock huge_lock = {.rank = LOCK_HUGE};
 
 /* All guarded by huge_lock. */
-static struct record **table;
+static struct huge_record **table;
 static size_t table_size; /* entries; a power of two */
 static size_t records;    /* in the table */
-static struct record *free_records;
+static struct huge_record *free_records;
 static size_t chunk_bytes; /* of all records, used or free */
-static struct kept kept[KEPT_MAPPINGS];
+static struct huge_kept kept[KEPT_MAPPINGS];
 static size_t kept_bytes;
 static _Atomic unsigned kept_count; /* relaxed: read without the lock as a hint */
+
+struct huge_record **const *const huge_table_at = &table;
+const size_t *const huge_size_at = &table_size;
+const struct huge_kept *const huge_kept_at = kept;
 
 /* --- the table ------------------------------------------------------------- */
 
@@ -64,7 +52,7 @@ static size_t bucket_of(const void *start)
     return (size_t)(h >> 32) & (table_size - 1);
 }
 
-static struct record *find(const void *start)
+static struct huge_record *find(const void *start)
 {
     if (table == NULL)
         return NULL;
@@ -75,7 +63,7 @@ static struct record *find(const void *start)
     return NULL;
 }
 
-static void insert(struct record *record)
+static void insert(struct huge_record *record)
 {
     size_t i = bucket_of(record->start);
     while (table[i] != NULL)
@@ -84,7 +72,7 @@ static void insert(struct record *record)
     records++;
 }
 
-static void remove_record(const struct record *record)
+static void remove_record(const struct huge_record *record)
 {
     size_t hole = bucket_of(record->start);
     while (table[hole] != record)
@@ -107,10 +95,10 @@ static bool table_grow(void)
 {
     if (table != NULL && (records + 1) * 2 <= table_size)
         return true;
-    struct record **old = table;
+    struct huge_record **old = table;
     size_t old_size = table_size;
     size_t bytes = old == NULL ? FIRST_TABLE_BYTES : old_size * 2 * sizeof *old;
-    struct record **bigger = pages_map(bytes);
+    struct huge_record **bigger = pages_map(bytes);
     if (bigger == NULL)
         return false;
     held_add(bytes);
@@ -127,12 +115,12 @@ static bool table_grow(void)
     return true;
 }
 
-static struct record *record_new(void)
+static struct huge_record *record_new(void)
 {
     if (!table_grow())
         return NULL;
     if (free_records == NULL) {
-        struct record *chunk = pages_map(CHUNK_BYTES);
+        struct huge_record *chunk = pages_map(CHUNK_BYTES);
         if (chunk == NULL)
             return NULL;
         held_add(CHUNK_BYTES);
@@ -142,12 +130,12 @@ static struct record *record_new(void)
             free_records = &chunk[i];
         }
     }
-    struct record *record = free_records;
+    struct huge_record *record = free_records;
     free_records = record->next_free;
     return record;
 }
 
-static void record_free(struct record *record)
+static void record_free(struct huge_record *record)
 {
     record->start = NULL;
     record->next_free = free_records;
@@ -156,9 +144,9 @@ static void record_free(struct record *record)
 
 /* --- kept mappings ----------------------------------------------------------- */
 
-static struct kept kept_remove(unsigned i)
+static struct huge_kept kept_remove(unsigned i)
 {
-    struct kept k = kept[i];
+    struct huge_kept k = kept[i];
     kept[i].start = NULL;
     kept_bytes -= k.bytes;
     atomic_fetch_sub_explicit(&kept_count, 1, memory_order_relaxed);
@@ -191,12 +179,12 @@ static size_t kept_bytes_max(void)
 
 /* Keep the mapping and return what has to go for it, or return the mapping itself.
  */
-static struct kept kept_insert(struct kept new)
+static struct huge_kept kept_insert(struct huge_kept new)
 {
     if (new.bytes > kept_bytes_max() || pages_limited())
         return new;
     unsigned i = kept_oldest();
-    struct kept old = {NULL, 0, 0};
+    struct huge_kept old = {NULL, 0, 0};
     if (kept[i].start != NULL)
         old = kept_remove(i);
     if (kept_bytes + new.bytes > kept_bytes_max()) {
@@ -214,7 +202,7 @@ static struct kept kept_insert(struct kept new)
     return old;
 }
 
-static struct kept kept_find(size_t bytes)
+static struct huge_kept kept_find(size_t bytes)
 {
     unsigned best = KEPT_MAPPINGS;
     for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
@@ -224,13 +212,14 @@ static struct kept kept_find(size_t bytes)
         if (best == KEPT_MAPPINGS || kept[i].bytes < kept[best].bytes)
             best = i;
     }
-    return best == KEPT_MAPPINGS ? (struct kept){NULL, 0, 0} : kept_remove(best);
+    return best == KEPT_MAPPINGS ? (struct huge_kept){NULL, 0, 0}
+                                 : kept_remove(best);
 }
 
 /* Those that have been kept for at least `age_ms`. */
 static size_t drop(uint32_t age_ms)
 {
-    struct kept gone[KEPT_MAPPINGS];
+    struct huge_kept gone[KEPT_MAPPINGS];
     unsigned n = 0;
     size_t bytes = 0;
     lock_take(&huge_lock);
@@ -269,7 +258,7 @@ static bool make_room(void)
 
 /* --- blocks ------------------------------------------------------------------ */
 
-static void record_place(struct record *record, struct place *place)
+static void record_place(struct huge_record *record, struct place *place)
 {
     bool tags = object_keeps_tags(record->object);
     place->tag = tags ? &record->tag : NULL;
@@ -302,7 +291,7 @@ void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool ze
                  struct place *place)
 {
     size_t whole = whole_pages(bytes);
-    struct kept mapping = {NULL, 0, 0};
+    struct huge_kept mapping = {NULL, 0, 0};
     lock_take(&huge_lock);
     /* A kept one may be larger than its object's limit allows. */
     if (align <= PAGE_BYTES && object == NULL)
@@ -314,7 +303,7 @@ void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool ze
     if (!reused && (!limit_allows(whole, true) || !object_hold(object, whole)))
         return NULL;
     if (!reused)
-        mapping = (struct kept){map_aligned(whole, align), whole, 0};
+        mapping = (struct huge_kept){map_aligned(whole, align), whole, 0};
     if (mapping.start == NULL && make_room())
         mapping.start = map_aligned(whole, align);
     if (mapping.start == NULL) {
@@ -323,7 +312,7 @@ void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool ze
     }
 
     lock_take(&huge_lock);
-    struct record *record = record_new();
+    struct huge_record *record = record_new();
     if (record == NULL) {
         lock_release(&huge_lock);
         make_room();
@@ -331,10 +320,10 @@ void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool ze
         record = record_new();
     }
     if (record != NULL) {
-        *record = (struct record){.start = mapping.start,
-                                  .bytes = mapping.bytes,
-                                  .requested = bytes,
-                                  .object = object_id(object)};
+        *record = (struct huge_record){.start = mapping.start,
+                                       .bytes = mapping.bytes,
+                                       .requested = bytes,
+                                       .object = object_id(object)};
         insert(record);
         held_add(mapping.bytes);
         record_place(record, place);
@@ -353,13 +342,13 @@ void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool ze
 }
 
 /* With huge_lock.  What has to be unmapped then, without it. */
-static struct kept forget(struct record *record)
+static struct huge_kept forget(struct huge_record *record)
 {
-    struct kept mapping = {record->start, record->bytes, now_ms()};
+    struct huge_kept mapping = {record->start, record->bytes, now_ms()};
     object_let_go(object_at(record->object), record->bytes);
     remove_record(record);
     record_free(record);
-    struct kept gone = kept_insert(mapping);
+    struct huge_kept gone = kept_insert(mapping);
     if (gone.start != NULL)
         held_sub(gone.bytes);
     return gone;
@@ -368,12 +357,12 @@ static struct kept forget(struct record *record)
 bool huge_free(void *block)
 {
     lock_take(&huge_lock);
-    struct record *record = find(block);
+    struct huge_record *record = find(block);
     if (record == NULL) {
         lock_release(&huge_lock);
         return false;
     }
-    struct kept gone = forget(record);
+    struct huge_kept gone = forget(record);
     lock_release(&huge_lock);
     if (gone.start != NULL)
         pages_unmap(gone.start, gone.bytes);
@@ -384,13 +373,13 @@ void huge_free_all(const struct thread_heap *object)
 {
     lock_take(&huge_lock);
     for (size_t i = 0; i < table_size;) {
-        struct record *record = table[i];
+        struct huge_record *record = table[i];
         if (record == NULL || record->object != object->id) {
             i++;
             continue;
         }
         /* Others move back across the hole, and this entry is looked at again. */
-        struct kept gone = forget(record);
+        struct huge_kept gone = forget(record);
         if (gone.start != NULL)
             pages_unmap(gone.start, gone.bytes);
     }
@@ -409,14 +398,14 @@ bool huge_find(const void *block, struct place *place)
     if ((uintptr_t)block % PAGE_BYTES != 0)
         return false;
     lock_take(&huge_lock);
-    struct record *record = find(block);
+    struct huge_record *record = find(block);
     if (record != NULL)
         record_place(record, place);
     lock_release(&huge_lock);
     return record != NULL;
 }
 
-static void *remap(const struct record *record, size_t whole, bool may_move)
+static void *remap(const struct huge_record *record, size_t whole, bool may_move)
 {
     struct thread_heap *object = object_at(record->object);
     size_t old = record->bytes;
@@ -441,7 +430,7 @@ static void *resize(void *block, size_t bytes, bool may_move, struct place *plac
     size_t whole = whole_pages(bytes);
     void *moved = NULL;
     lock_take(&huge_lock);
-    struct record *record = find(block);
+    struct huge_record *record = find(block);
     if (record != NULL)
         moved = remap(record, whole, may_move);
     if (moved != NULL) {
@@ -497,7 +486,7 @@ void huge_walk(const struct thread_heap *object, bool all, heap_visit *visit,
                void *arg)
 {
     for (size_t i = 0; i < table_size; i++) {
-        struct record *r = table[i];
+        struct huge_record *r = table[i];
         if (r != NULL && (all || r->object == object_id(object)))
             visit(arg, r->start, r->bytes,
                   object_keeps_tags(r->object) ? &r->tag : NULL, r->requested);
@@ -519,7 +508,7 @@ void huge_check(void) /* with huge_lock */
 {
     size_t n = 0;
     for (size_t i = 0; i < table_size; i++) {
-        struct record *r = table[i];
+        struct huge_record *r = table[i];
         if (r == NULL)
             continue;
         n++;

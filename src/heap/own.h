@@ -424,6 +424,29 @@ void large_free(struct pool *pool, void *block);
 void large_place(struct pool *pool, struct place *place);
 bool large_resize(struct pool *pool, void *block, size_t bytes);
 
+/* Laid open by anatomy.c; both guarded by huge_lock. */
+struct huge_record {
+    char *start;      /* NULL: not in use */
+    size_t bytes;     /* of the mapping */
+    size_t requested; /* the caller's */
+    uint32_t tag;     /* the caller's */
+    uint32_t object;  /* number of the heap object it belongs to; or SYSTEM_HEAP */
+    struct huge_record *next_free;
+};
+
+#define KEPT_MAPPINGS 8u
+struct huge_kept {
+    char *start; /* NULL: none */
+    size_t bytes;
+    uint32_t since_ms;
+};
+
+/* Where huge.c has its table of records, the number of its entries, and what it
+   keeps. */
+extern struct huge_record **const *const huge_table_at;
+extern const size_t *const huge_size_at;
+extern const struct huge_kept *const huge_kept_at;
+
 extern struct lock huge_lock;
 void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool zero,
                  struct place *place);

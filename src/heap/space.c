@@ -168,3 +168,12 @@ bool heap_start(void)
     lock_release(&start_lock);
     return done;
 }
+
+bool heap_range(uint64_t *from, uint64_t *to)
+{
+    if (!heap_start())
+        return false;
+    *from = table_heaps.start;
+    *to = heap_base() + WINDOW_BYTES;
+    return true;
+}

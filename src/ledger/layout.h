@@ -298,6 +298,26 @@ struct ledger_request {
     struct ledger_answer answer;
 };
 
+/*
+ * Where the heap is in the memory of the process, for readers that may look there.
+ * Written before the state becomes RUNNING; 0: there is none.
+ */
+struct ledger_heap {
+    uint64_t anatomy;  /* heap/anatomy.h */
+    uint64_t from, to; /* no one else's memory lies there */
+    uint64_t chunks;   /* struct ledger_chunks, or 0 */
+};
+
+/* In the memory of the process, not in the ledger: where the interpreter keeps its
+   frames outside the heap, as far as there is room. */
+#define LEDGER_CHUNKS 1024u
+struct ledger_chunks {
+    struct {
+        uint64_t start; /* 0: none; atomic, relaxed */
+        uint64_t bytes;
+    } at[LEDGER_CHUNKS];
+};
+
 struct ledger_header {
     char magic[8];
     uint32_t version;
@@ -354,6 +374,7 @@ struct ledger_header {
     struct ledger_inherited domain_inherited[LEDGER_DOMAINS];
 
     struct ledger_request request;
+    struct ledger_heap heap;
 };
 
 /* Also right for a program that was killed between passing its peak and saying so,

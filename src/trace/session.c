@@ -11,6 +11,7 @@
 #include "trace/session.h"
 
 #include "base/process.h"
+#include "heap/anatomy.h"
 #include "heap/heap.h"
 #include "trace/book.h"
 #include "trace/claim.h"
@@ -102,6 +103,9 @@ static void introduce(struct ledger_header *header)
     header->start_realtime_ns = clock_ns(CLOCK_REALTIME);
     header->mode = session.config.mode;
     process_boot_id(header->boot_id);
+    if (heap_range(&header->heap.from, &header->heap.to))
+        header->heap.anatomy = (uintptr_t)&heap_anatomy;
+    header->heap.chunks = (uintptr_t)session_adapter.chunks;
     ledger_set_state(header, LEDGER_RUNNING);
 }
 

@@ -44,6 +44,8 @@ struct session_adapter {
     /* Something is asked for: have it served at a safe point, with
        requests_begin().  False: not now.  Any thread; NULL: nobody serves. */
     bool (*asked)(void);
+    /* Or NULL: see layout.h. */
+    const struct ledger_chunks *chunks;
     /* A forked child begins: nothing that was remembered of threads is true. */
     void (*forked)(void);
     /* Call count(arg, tag, bytes) for what is held beside the heap; may be NULL. */

@@ -55,6 +55,8 @@ bool python_find(const char **unwatched)
     FIND(this_threads_state, "PyGILState_GetThisThreadState", NULL);
     FIND(main_interp, "PyInterpreterState_Main", NULL);
     FIND(get_allocator, "PyMem_GetAllocator", NULL);
+    FIND(get_arenas, "PyObject_GetArenaAllocator", NULL);
+    FIND(set_arenas, "PyObject_SetArenaAllocator", NULL);
     FIND(code_line, "PyCode_Addr2Line", NULL);
     FIND(text_length, "PyUnicode_GetLength", NULL);
     FIND(text_char, "PyUnicode_ReadChar", NULL);

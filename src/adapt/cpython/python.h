@@ -21,6 +21,13 @@ struct py_allocator {
     void (*free)(void *context, void *block);
 };
 
+/* PyObjectArenaAllocator, as every CPython since 3.4 declares it. */
+struct py_arenas {
+    void *context;
+    void *(*alloc)(void *context, size_t bytes);
+    void (*free)(void *context, void *start, size_t bytes);
+};
+
 enum py_domain { PY_RAW, PY_MEM, PY_OBJ, PY_DOMAINS };
 
 /* The library is loaded into programs that are not Python, too: nothing of the
@@ -43,6 +50,8 @@ struct python {
     void *(*main_interp)(void);
     void (*get_allocator)(int domain, struct py_allocator *out);
     void (*set_allocator)(int domain, struct py_allocator *in);
+    void (*get_arenas)(struct py_arenas *out);
+    void (*set_arenas)(struct py_arenas *in);
     int (*code_line)(void *code, int offset_bytes);
     long (*text_length)(void *text);
     unsigned (*text_char)(void *text, long index);

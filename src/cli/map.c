@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* map.c - `heapglass map`: where the memory of a process is. */
+#include "report/map.h"
+
+#include "cli/command.h"
+#include "cli/subject.h"
+#include "report/facts.h"
+#include "report/page.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: heapglass map [PID|FILE] [--json]\n"
+    "\n"
+    "Show where the resident memory of a running process is, in parts that sum to "
+    "it:\n"
+    "the heap and what is in it, code, static data, stacks, files and so on.  The\n"
+    "program is not stopped.  PID may be any process of yours; FILE is a ledger; "
+    "without\n"
+    "either, the newest ledger is meant.  Shared memory that nobody uses any more "
+    "is\n"
+    "named below.\n"
+    "\n"
+    "  --json  for programs: see docs/json.md\n"
+    "  --help  this text\n";
+
+static const struct option longs[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct options {
+    const char *name;
+    bool json;
+};
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+        switch (option) {
+        case 'j':
+            options->json = true;
+            break;
+        case 'h':
+            return show_help(help);
+        default:
+            say_bad_option(argv, option);
+            return MISUSED;
+        }
+    }
+    if (argc - optind > 1) {
+        say(argv[0], "one process at a time; see \"heapglass map --help\"");
+        return MISUSED;
+    }
+    options->name = argv[optind];
+    return -1;
+}
+
+static bool print(const struct options *options, const struct map_report *report)
+{
+    if (options->json)
+        map_json(stdout, report);
+    else
+        map_text(stdout, report, page_wants_colour(stdout));
+    return finish_output();
+}
+
+/* "python3 app.py", of a process that has no ledger. */
+static void read_command(const struct peer *peer, char *into, size_t room)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)peer->pid);
+    FILE *file = fopen(path, "re");
+    size_t n = file != NULL ? fread(into, 1, room - 1, file) : 0;
+    if (file != NULL)
+        fclose(file);
+    while (n > 0 && into[n - 1] == '\0')
+        n--;
+    for (size_t i = 0; i < n; i++)
+        if (into[i] == '\0')
+            into[i] = ' ';
+    into[n] = '\0';
+}
+
+static bool show_running(const struct options *options, pid_t pid,
+                         const struct process *process)
+{
+    char who[32];
+    char command[4096];
+    struct peer peer;
+    struct memory_map map;
+    snprintf(who, sizeof who, "%d", (int)pid);
+    hg_status status = peer_open(&peer, pid);
+    if (status == HG_OK) {
+        read_command(&peer, command, sizeof command);
+        status = memory_map_take(&peer, process ? &process->copy->header : NULL,
+                                 process ? process->path : NULL, &map);
+        int error = errno;
+        peer_close(&peer);
+        errno = error;
+    }
+    if (status == HG_ENOMEM) {
+        say("memory", "there is none left");
+        return false;
+    }
+    if (status != HG_OK) {
+        if (errno == ENOENT || errno == ESRCH)
+            say(who, "there is no such process; \"heapglass list\" shows those "
+                     "that keep a ledger");
+        else
+            say(who, "may not be looked at: %s; ask as its user, or as root",
+                strerror(errno));
+        return false;
+    }
+    const struct map_report report = {
+        .pid = pid,
+        .command = command,
+        .copy = process != NULL ? process->copy : NULL,
+        .map = &map,
+    };
+    bool done = print(options, &report);
+    memory_map_drop(&map);
+    return done;
+}
+
+static bool show_ended(const struct options *options, const struct process *process)
+{
+    const struct ledger_copy *copy = process->copy;
+    struct memory_map map = {.rss = 0};
+    char *command = facts_command(copy);
+    uint32_t samples = copy->sample_count;
+    struct map_report report = {
+        .pid = copy->header.pid,
+        .command = command != NULL ? command : "(unknown)",
+        .copy = copy,
+        .map = &map,
+        .ended = true,
+        .rss = facts_rss_bytes(process),
+        .held = samples > 0 ? copy->samples[samples - 1].held_bytes : 0,
+        .live = ledger_live_bytes(&copy->header),
+    };
+    bool done = false;
+    if (memory_map_left(&map) != HG_OK)
+        say("memory", "there is none left");
+    else
+        done = print(options, &report);
+    memory_map_drop(&map);
+    free(command);
+    return done;
+}
+
+static bool show_ledger(const struct options *options, const char *name)
+{
+    const struct gather_options how = {.parts = LEDGER_PART_TIMELINE};
+    struct gathering one;
+    if (!subject_gather(name, &how, &one))
+        return false;
+    const struct process *process = &one.processes[0];
+    bool done;
+    if (fate_is_open(process->fate) &&
+        process->copy->header.state != LEDGER_SNAPSHOT)
+        done = show_running(options, process->copy->header.pid, process);
+    else
+        done = show_ended(options, process);
+    gathering_drop(&one);
+    return done;
+}
+
+int command_map(int argc, char **argv)
+{
+    struct options options = {NULL, false};
+    int status = parse(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    pid_t pid = options.name != NULL ? subject_pid(options.name) : 0;
+    char *ledger = pid != 0 ? subject_ledger_of(pid) : NULL;
+    bool done;
+    if (pid != 0 && ledger == NULL)
+        done = show_running(&options, pid, NULL);
+    else
+        done = show_ledger(&options, ledger != NULL ? ledger : options.name);
+    free(ledger);
+    return done ? DONE : COULD_NOT;
+}
