@@ -39,7 +39,7 @@ static struct {
 } known;
 static struct lock lock = {.rank = LOCK_MAPPINGS};
 
-enum { PAGE = 4096, FIRST_ROOM = 4 * PAGE / sizeof(struct mapping) };
+enum { PAGE = 4096, FIRST_ROOM = (size_t)4 * PAGE / sizeof(struct mapping) };
 
 /* ------------------------------------------------------------------------- the
  * table
@@ -175,8 +175,10 @@ static bool is_memory(int protection, int flags)
 /* Whether the caller is a function of this library, which the linker tells. */
 static bool is_ours(const void *return_address)
 {
+    /* NOLINTBEGIN(bugprone-reserved-identifier) */
     extern const char __ehdr_start[] HG_HIDDEN;
     extern const char _end[] HG_HIDDEN;
+    /* NOLINTEND(bugprone-reserved-identifier) */
     return (uintptr_t)return_address - (uintptr_t)__ehdr_start <
            (uintptr_t)(_end - __ehdr_start);
 }
