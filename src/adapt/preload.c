@@ -17,8 +17,10 @@
 #include "adapt/native/mappings.h"
 #include "adapt/native/native.h"
 #include "adapt/native/stacks.h"
+#include "base/process.h"
 #include "heap/heap.h"
 #include "trace/book.h"
+#include "trace/requests.h"
 #include "trace/session.h"
 #include "trace/timeline.h"
 
@@ -130,10 +132,24 @@ static void exited_native(int status, void *arg)
     exited(status, arg);
 }
 
+/* On a slow path of the heap, where nothing is under way.  The bell has rung for
+   one thread alone. */
+static bool asked_native(void)
+{
+    struct ledger_answer answer = {.rss_before_bytes = process_rss_bytes()};
+    if ((requests_begin() & LEDGER_TRIM) == 0)
+        return true;
+    answer.given_bytes = heap_trim();
+    answer.rss_after_bytes = process_rss_bytes();
+    requests_answer(&answer);
+    return true;
+}
+
 /* No Python that can be watched: only if that was asked for, as any program is. */
 static void start_native(const char *unwatched)
 {
     session_adapter.stopped = native_untrace;
+    session_adapter.asked = asked_native;
     session_adapter.forked = forked_native;
     session_adapter.mappings = mappings_walk;
     if (!session.config.every_program || !stacks_prepare()) {

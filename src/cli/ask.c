@@ -93,9 +93,16 @@ static void say_asleep(const struct process *process, bool heard)
 {
     char who[16];
     snprintf(who, sizeof who, "%d", (int)process->copy->header.pid);
+    bool python = process->copy->header.python.bytes != 0;
     if (!ledger_is_alive(&process->copy->header))
         say(who, "has ended meanwhile; \"heapglass gc %s\" shows what it did",
             process->path);
+    else if (!python)
+        say(who,
+            "has not answered within %d s: it sleeps, or needs no memory; it will "
+            "as "
+            "soon as it does",
+            WAIT_MS / 1000);
     else
         say(who,
             heard

@@ -26,6 +26,7 @@ int command_diff(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_map(int argc, char **argv);
+int command_trim(int argc, char **argv);
 
 /* Print "heapglass: THING: what; remedy" and the end of the line to standard error.
  */

@@ -248,6 +248,8 @@ bool heap_range(uint64_t *from, uint64_t *to);
 
 /* Give back to the system what is free, at once; bytes given back. */
 size_t heap_trim(void);
+/* The same, by whose turn it is: of heap_ours, too. */
+size_t heap_trim_ours(void);
 
 /* Walk everything and abort on the first broken invariant.  No other thread may be
    at work in the heap. */

@@ -266,16 +266,27 @@ void heap_census(struct heap_census *out)
     locks_release();
 }
 
+/* By its owner. */
+static size_t trim_pools(struct thread_heap *heap)
+{
+    mail_drain(heap, heap);
+    heap_retire_empty(heap);
+    heap->stirred = false;
+    return pools_cool_all(heap);
+}
+
+size_t heap_trim_ours(void)
+{
+    size_t given = 0;
+    if (heap_ours != &heap_exhausted.fast)
+        given = trim_pools((struct thread_heap *)heap_ours);
+    return given + heap_trim();
+}
+
 size_t heap_trim(void)
 {
     struct thread_heap *heap = heap_of_thread();
-    size_t given = 0;
-    if (heap != NULL) {
-        mail_drain(heap, heap);
-        heap_retire_empty(heap);
-        heap->stirred = false;
-        given += pools_cool_all(heap);
-    }
+    size_t given = heap != NULL ? trim_pools(heap) : 0;
     given += heaps_trim_abandoned();
     given += huge_trim() + arenas_discard(0);
     arenas_unmap(0);

@@ -162,7 +162,7 @@ static int serve(void *arg)
     if ((what & LEDGER_COLLECT) != 0)
         collector_collect(&answer);
     if ((what & LEDGER_TRIM) != 0)
-        answer.given_bytes = heap_trim();
+        answer.given_bytes = heap_trim_ours();
     answer.rss_after_bytes = process_rss_bytes();
     requests_answer(&answer);
     return 0;
