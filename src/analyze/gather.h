@@ -36,9 +36,9 @@ struct gather_options {
     unsigned parts;      /* an or of enum ledger_part */
     struct table *table; /* to add the accounts to, or NULL */
     enum table_side side;
-    bool garbage;       /* the table gets what the collectors freed instead */
+    bool garbage; /* the table gets what the collectors freed instead */
     const struct ledger_copy *since; /* of that, what came after this; or NULL */
-    bool keep_accounts; /* in the copies too: for a snapshot */
+    bool keep_accounts;              /* in the copies too: for a snapshot */
 };
 
 /*
