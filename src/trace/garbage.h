@@ -13,7 +13,7 @@
  * A collection begins: false if it cannot be written down, because no accounts are
  * kept or the ledger has no room.  From here to garbage_collected(), the
  * interpreter's lock may pass to others, but only the thread that collects calls
- * the functions below, and only while it has the lock.  They may run inside malloc.
+ * the functions below.  They may run inside malloc.
  */
 bool garbage_begin(void);
 

@@ -111,6 +111,28 @@ class Truth(harness.Case):
         self.assertGreater(latest(report)["visited"], 1000)
 
 
+class Malloc(harness.Case):
+    PROGRAM = ("import gc, sqlite3\n"
+               "class Node: pass\n"
+               "def leave(count):\n"
+               "    for _ in range(count):\n"
+               "        one = Node(); one.me = one\n"
+               "        one.load = sqlite3.connect(':memory:')\n"
+               "leave(1)\n"
+               "gc.collect()\n"
+               "gc.disable()\n"
+               "leave(20)\n"
+               "gc.collect()\n")
+
+    def freed(self, *options):
+        run = self.watch(self.PROGRAM, *options)
+        return sum(row["freed_bytes"] for row in gc_of(run.ledger)["rows"]
+                   if row["file"] == str(run.program) and row["line"] == 6)
+
+    def test_what_c_code_holds_for_garbage_is_counted(self):
+        self.assertGreater(self.freed(), self.freed("--no-native") + 20 * 10000)
+
+
 class Unseen(harness.Case):
     """The program sees nothing of it."""
 

@@ -30,7 +30,7 @@
 #include <string.h>
 
 /* Of this thread: it collects, and is not in a function that one of ours calls. */
-static __thread bool reaping __attribute__((tls_model("initial-exec")));
+__thread bool reaping_now;
 
 /* ------------------------------------------------------------------ blocks born
  */
@@ -223,6 +223,23 @@ static void note_type(const char *block, size_t bytes)
         garbage_of_type(as->number, bytes);
 }
 
+void reaping_note_born(const void *block)
+{
+    note_born(block);
+}
+
+void reaping_note_moved(const void *from, const void *to)
+{
+    if (forget_born(from))
+        note_born(to);
+}
+
+void reaping_note_freed(const void *block, uint32_t tag, size_t bytes)
+{
+    if (!forget_born(block) && tag_node(tag) != LEDGER_NO_NODE)
+        garbage_freed(tag_node(tag), bytes);
+}
+
 void reaping_forked(void)
 {
     memset(known, 0, sizeof known);
@@ -256,11 +273,11 @@ static void note_freed(const struct station *station, void *block)
 static void *reaping_malloc(void *context, size_t bytes)
 {
     struct station *station = context;
-    bool ours = reaping;
+    bool ours = reaping_now;
 
-    reaping = false;
+    reaping_now = false;
     void *block = station->before.malloc(station->before.context, bytes);
-    reaping = ours;
+    reaping_now = ours;
     if (ours)
         note_born(block);
     return block;
@@ -269,11 +286,11 @@ static void *reaping_malloc(void *context, size_t bytes)
 static void *reaping_calloc(void *context, size_t count, size_t bytes)
 {
     struct station *station = context;
-    bool ours = reaping;
+    bool ours = reaping_now;
 
-    reaping = false;
+    reaping_now = false;
     void *block = station->before.calloc(station->before.context, count, bytes);
-    reaping = ours;
+    reaping_now = ours;
     if (ours)
         note_born(block);
     return block;
@@ -283,11 +300,11 @@ static void *reaping_calloc(void *context, size_t count, size_t bytes)
 static void *reaping_realloc(void *context, void *block, size_t bytes)
 {
     struct station *station = context;
-    bool ours = reaping;
+    bool ours = reaping_now;
 
-    reaping = false;
+    reaping_now = false;
     void *moved = station->before.realloc(station->before.context, block, bytes);
-    reaping = ours;
+    reaping_now = ours;
     if (ours && moved != NULL && (block == NULL || forget_born(block)))
         note_born(moved);
     return moved;
@@ -296,13 +313,13 @@ static void *reaping_realloc(void *context, void *block, size_t bytes)
 static void reaping_free(void *context, void *block)
 {
     struct station *station = context;
-    bool ours = reaping;
+    bool ours = reaping_now;
 
     if (ours && block != NULL)
         note_freed(station, block);
-    reaping = false;
+    reaping_now = false;
     station->before.free(station->before.context, block);
-    reaping = ours;
+    reaping_now = ours;
 }
 
 static void stand(struct station *station)
@@ -334,12 +351,12 @@ void reaping_begin(void)
 {
     for (int i = 0; i < STATIONS; i++)
         stand(&stations[i]);
-    reaping = true;
+    reaping_now = true;
 }
 
 void reaping_end(void)
 {
-    reaping = false;
+    reaping_now = false;
     for (int i = 0; i < STATIONS; i++)
         leave(&stations[i]);
     forget_all_born();

@@ -15,6 +15,7 @@
  * Nothing here calls stdio, and what it calls must not need malloc; a call from
  * within our own accounts gets a block that belongs to nobody.
  */
+#include "adapt/cpython/reaping.h"
 #include "adapt/native/accounts.h"
 
 #include "heap/heap.h"
@@ -70,6 +71,8 @@ static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
     void *block = heap_alloc_in(heap_mine, align, bytes, zero, &place);
     if (block != NULL)
         record(owner, &place, bytes);
+    if (HG_UNLIKELY(reaping_now) && traced)
+        reaping_note_born(block);
     accounts_end(traced);
     return block != NULL ? block : refused();
 }
@@ -130,6 +133,8 @@ static HG_NOINLINE void free_other(void *block)
         if (traced && found && place.tag != NULL) {
             if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED)
                 freed_twice(block, *place.tag);
+            if (HG_UNLIKELY(reaping_now))
+                reaping_note_freed(block, *place.tag, block_bytes(&place));
             accounts_strike(*place.tag, accounts_are_away(), LEDGER_MALLOC,
                             block_bytes(&place));
             *place.tag |= TAG_FREED;
@@ -235,6 +240,8 @@ static void *resize(void *block, size_t bytes)
         if (traced && old.tag != NULL)
             accounts_strike(old_tag, owner.away, LEDGER_MALLOC, old_bytes);
         record(owner, &new, bytes);
+        if (HG_UNLIKELY(reaping_now) && traced)
+            reaping_note_moved(block, moved);
     }
     accounts_end(traced);
     return moved != NULL ? moved : refused();
