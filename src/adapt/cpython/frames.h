@@ -192,7 +192,9 @@ HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l,
                                       enum ledger_mode mode)
 {
     void *state = current_state(l);
-    if (HG_UNLIKELY(state == NULL))
+    /* By line, the state is the one remembered, which is never NULL. */
+    if (HG_UNLIKELY(mode == LEDGER_MODE_LINES ? book_key(state) != book.state_key
+                                              : state == NULL))
         return LEDGER_NO_NODE;
     void *frame = current_frame(l, state);
     uint32_t parent;
@@ -203,8 +205,7 @@ HG_ALWAYS_INLINE uint32_t frames_fast(const struct py_layout *l,
             return LEDGER_NO_NODE;
         parent = book.top_parent;
     } else {
-        if (HG_UNLIKELY(book_key(state) != book.state_key) || frame == NULL ||
-            frame_is_shim(l, frame))
+        if (HG_UNLIKELY(frame == NULL) || frame_is_shim(l, frame))
             return LEDGER_NO_NODE;
         parent = book.base_node;
     }
