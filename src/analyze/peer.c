@@ -135,10 +135,8 @@ static hg_status read_lines(FILE *file, struct regions *out)
         if (strchr("0123456789abcdef", line[0]) == NULL)
             continue;
         struct region *region = region_add(out, &room);
-        if (region == NULL)
-            status = HG_ENOMEM;
-        else if (parse_head(line, region) && ++out->count > 0 &&
-                 region->path == NULL)
+        if (region == NULL ||
+            (parse_head(line, region) && ++out->count > 0 && region->path == NULL))
             status = HG_ENOMEM;
     }
     free(line);

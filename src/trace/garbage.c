@@ -152,7 +152,7 @@ void garbage_collected(unsigned generation, struct ledger_collection *what)
     add_to_generation(sum, what);
 
     struct ledger_collection *at = ledger_at(ledger, LEDGER_COLLECTIONS);
-    at += generation * LEDGER_LATEST_COLLECTIONS +
+    at += (size_t)generation * LEDGER_LATEST_COLLECTIONS +
           (sum->collections - 1) % LEDGER_LATEST_COLLECTIONS;
     __atomic_store_n(&at->number, 0, __ATOMIC_RELEASE);
     what->number = 0;
