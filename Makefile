@@ -37,6 +37,10 @@ bench:
 	@bench/run.py --command $(BUILD)/heapglass $(BENCH)
 	@bench/native.py --build $(BUILD)
 
+# Two interpreters with locks of their own beside one; BENCH=--quick takes seconds.
+bench-parallel: all
+	@bench/parallel.py --command $(BUILD)/heapglass $(BENCH)
+
 # Our collector beside CPython's and Boehm's; BENCH=--quick takes seconds.
 bench-collector: all
 	@bench/collector/run.py $(BUILD) $(BENCH)
@@ -51,4 +55,4 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check bench bench-collector install format clean
+.PHONY: all demo check bench bench-parallel bench-collector install format clean

@@ -69,6 +69,16 @@ def find(version, fetch=True):
     raise Missing(f"no Python {version} on this machine")
 
 
+def with_tests(version):
+    """Path of an interpreter of `version` that has CPython's own tests. Raises Missing."""
+    for path in [*installed(version), find(version)]:
+        if os.access(path, os.X_OK) and (describe(path) or [""])[0] == version:
+            code = "import importlib.util as u, sys; sys.exit(not u.find_spec('test.test_list'))"
+            if not subprocess.run([path, "-I", "-c", code]).returncode:
+                return path
+    raise Missing(f"no Python {version} on this machine has its test suite")
+
+
 def debian(version):
     """Path of Debian's interpreter of `version`, from this machine or the archive."""
     path = f"/usr/bin/python{version}"

@@ -33,9 +33,14 @@ extern struct heap *heap_ours __attribute__((visibility("hidden")));
    heap_mine.  By whose turn it is, as the next one. */
 struct heap *heap_ours_joined(void);
 
-/* From now on there are several such locks: heap_ours is always exhausted, and each
-   thread uses its own. */
+/*
+ * There will be several such locks: from now on heap_ours is always exhausted, and
+ * each thread uses its own.  Any thread may say so, while another has its turn,
+ * which ends with the heap that it began with.  The next one to have a turn of the
+ * same lock, or the same again, leaves that heap to whoever needs its pools.
+ */
 void heap_ours_divide(void);
+void heap_ours_leave(void);
 
 static inline uintptr_t heap_base(void)
 {

@@ -132,34 +132,45 @@ void thread_slow_end(struct thread_heap *heap)
 /* --- the heap that threads take turns in ---------------------------------------
  */
 
-/* Once heap_ours was divided. */
-static _Atomic bool
-    divided; /* relaxed: who must know is told by the caller's lock */
+static bool divided;              /* guarded by heaps_lock */
+static struct heap *divided_from; /* guarded by heaps_lock; not yet abandoned */
+
+static HG_NOINLINE struct heap *make_ours(void)
+{
+    if (!heap_start())
+        return heap_mine;
+    lock_take(&heaps_lock);
+    struct thread_heap *heap = divided ? NULL : heap_new();
+    if (heap != NULL) {
+        atomic_store_explicit(&heap->state, HEAP_OURS, memory_order_relaxed);
+        __atomic_store_n(&heap_ours, &heap->fast, __ATOMIC_RELAXED);
+    }
+    lock_release(&heaps_lock);
+    return heap != NULL ? &heap->fast : heap_mine;
+}
 
 struct heap *heap_ours_joined(void)
 {
-    if (HG_LIKELY(heap_ours != &heap_exhausted.fast))
-        return heap_ours;
-    if (atomic_load_explicit(&divided, memory_order_relaxed) || !heap_start())
-        return heap_mine;
-    lock_take(&heaps_lock);
-    struct thread_heap *heap = heap_new();
-    if (heap != NULL) {
-        atomic_store_explicit(&heap->state, HEAP_OURS, memory_order_relaxed);
-        heap_ours = &heap->fast;
-    }
-    lock_release(&heaps_lock);
-    return heap != NULL ? heap_ours : heap_mine;
+    struct heap *ours = __atomic_load_n(&heap_ours, __ATOMIC_RELAXED);
+    return HG_LIKELY(ours != &heap_exhausted.fast) ? ours : make_ours();
 }
 
 void heap_ours_divide(void)
 {
-    atomic_store_explicit(&divided, true, memory_order_relaxed);
-    if (heap_ours == &heap_exhausted.fast)
-        return;
-    struct thread_heap *heap = (struct thread_heap *)heap_ours;
-    heap_ours = &heap_exhausted.fast;
     lock_take(&heaps_lock);
-    abandon(heap);
+    if (heap_ours != &heap_exhausted.fast)
+        divided_from = heap_ours;
+    divided = true;
+    /* Relaxed: who does not see it yet still has the old heap to himself. */
+    __atomic_store_n(&heap_ours, &heap_exhausted.fast, __ATOMIC_RELAXED);
+    lock_release(&heaps_lock);
+}
+
+void heap_ours_leave(void)
+{
+    lock_take(&heaps_lock);
+    if (divided_from != NULL)
+        abandon((struct thread_heap *)divided_from);
+    divided_from = NULL;
     lock_release(&heaps_lock);
 }

@@ -278,8 +278,9 @@ static size_t trim_pools(struct thread_heap *heap)
 size_t heap_trim_ours(void)
 {
     size_t given = 0;
-    if (heap_ours != &heap_exhausted.fast)
-        given = trim_pools((struct thread_heap *)heap_ours);
+    struct heap *ours = __atomic_load_n(&heap_ours, __ATOMIC_RELAXED);
+    if (ours != &heap_exhausted.fast)
+        given = trim_pools((struct thread_heap *)ours);
     return given + heap_trim();
 }
 

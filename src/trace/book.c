@@ -5,6 +5,7 @@
 
 #include "base/lock.h"
 #include "trace/session.h"
+#include "trace/shares.h"
 
 #include <stdatomic.h>
 
@@ -12,7 +13,7 @@ struct book book;
 
 static atomic_flag away_lock = ATOMIC_FLAG_INIT; /* rank: innermost */
 
-static void lock_away(void)
+void book_lock(void)
 {
     if (HG_UNLIKELY(lock_holds_all))
         return;
@@ -21,7 +22,7 @@ static void lock_away(void)
         __builtin_ia32_pause();
 }
 
-static void unlock_away(void)
+void book_unlock(void)
 {
     if (HG_UNLIKELY(lock_holds_all))
         return;
@@ -48,7 +49,7 @@ void book_away(uint32_t node, enum ledger_domain domain, bool freed, size_t byte
     uint64_t used;
     uint64_t i = 0;
 
-    lock_away();
+    book_lock();
     table = ledger_at(ledger, LEDGER_AWAY);
     used = ledger_used(ledger, LEDGER_AWAY);
     while (i < used && table[i].node != 0 &&
@@ -56,7 +57,7 @@ void book_away(uint32_t node, enum ledger_domain domain, bool freed, size_t byte
         i++;
     if (i == used) {
         if (!ledger_reserve(ledger, LEDGER_AWAY, used + 1)) {
-            unlock_away();
+            book_unlock();
             /* A full table and a holder of the lock that never allocates: go in
                beside it, and say that one of the two updates may be lost. */
             __atomic_fetch_add(&ledger->header->lost.away_races, 1,
@@ -81,7 +82,13 @@ void book_away(uint32_t node, enum ledger_domain domain, bool freed, size_t byte
     entry->domain = domain;
     if (i == used)
         ledger_publish(ledger, LEDGER_AWAY, used + 1);
-    unlock_away();
+    book_unlock();
+}
+
+/* Atomic: with shares others may write the same node. */
+static void add(uint64_t *counter, uint64_t n)
+{
+    __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
 /* Add one entry to the nodes as if it happened now, allocations first. */
@@ -93,8 +100,8 @@ static void settle(const struct ledger_away *entry)
 
     for (int i = 0; i < 2; i++) {
         counters_touch(of[i], header->epoch);
-        of[i]->allocated_bytes += entry->allocated_bytes;
-        of[i]->allocated_blocks += entry->allocated_blocks;
+        add(&of[i]->allocated_bytes, entry->allocated_bytes);
+        add(&of[i]->allocated_blocks, entry->allocated_blocks);
     }
     book_more(header, entry->allocated_bytes);
     if (entry->freed_blocks == 0)
@@ -103,8 +110,8 @@ static void settle(const struct ledger_away *entry)
         header->epoch++;
     for (int i = 0; i < 2; i++) {
         counters_touch(of[i], header->epoch);
-        of[i]->freed_bytes += entry->freed_bytes;
-        of[i]->freed_blocks += entry->freed_blocks;
+        add(&of[i]->freed_bytes, entry->freed_bytes);
+        add(&of[i]->freed_blocks, entry->freed_blocks);
     }
     header->below_peak_bytes += (int64_t)entry->freed_bytes;
 }
@@ -113,9 +120,11 @@ void book_take_over(void)
 {
     struct ledger *ledger = &session.ledger;
 
+    if (shares_on)
+        shares_publish();
     if (ledger_used(ledger, LEDGER_AWAY) == 0)
         return;
-    lock_away();
+    book_lock();
     struct ledger_away *table = ledger_at(ledger, LEDGER_AWAY);
     uint64_t used = ledger_used(ledger, LEDGER_AWAY);
     for (uint64_t i = 0; i < used; i++) {
@@ -126,12 +135,12 @@ void book_take_over(void)
         table[i] = (struct ledger_away){0};
     }
     ledger_publish(ledger, LEDGER_AWAY, 0);
-    unlock_away();
+    book_unlock();
 }
 
 void book_before_fork(void)
 {
-    lock_away();
+    book_lock();
 }
 
 void book_after_fork(void)

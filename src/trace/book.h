@@ -202,6 +202,11 @@ static inline bool book_has_away(void)
  */
 void book_take_over(void);
 
+/* Innermost of all locks, held for a few instructions: of the table, and of what is
+   common where there are several writers (shares.h). */
+void book_lock(void);
+void book_unlock(void);
+
 /* About fork(): the table's lock must not be held by a thread that is gone. */
 void book_before_fork(void);
 void book_after_fork(void);

@@ -15,6 +15,7 @@
 #include "heap/heap.h"
 #include "trace/book.h"
 #include "trace/claim.h"
+#include "trace/shares.h"
 #include "trace/threads.h"
 #include "trace/timeline.h"
 
@@ -125,6 +126,7 @@ static void introduce_program(struct ledger *ledger)
 static void open_book(void)
 {
     session.pid = getpid();
+    shares_restart();
     book.header = session.ledger.header;
     if (session.config.mode != LEDGER_MODE_UNTRACED)
         book.nodes = session.ledger.nodes;

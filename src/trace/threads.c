@@ -55,16 +55,14 @@ static void thread_ended(void *value)
     release();
 }
 
+/* With session_names. */
 static uint32_t name_slot(uint32_t slot)
 {
-    lock_take(&session_names);
-    uint32_t node = tree_child(&session.tree, LEDGER_ROOT, 0, slot);
-    lock_release(&session_names);
-    return node;
+    return tree_child(&session.tree, LEDGER_ROOT, 0, slot);
 }
 
-/* Take the lowest free slot.  The caller holds the interpreter's lock. */
-static int take_slot(void)
+/* Take the lowest free slot.  With session_names. */
+static int take_slot_locked(void)
 {
     struct ledger *ledger = &session.ledger;
     uint64_t used = ledger_used(ledger, LEDGER_THREADS);
@@ -89,6 +87,14 @@ static int take_slot(void)
     return (int)slot;
 }
 
+static int take_slot(void)
+{
+    lock_take(&session_names);
+    int slot = take_slot_locked();
+    lock_release(&session_names);
+    return slot;
+}
+
 hg_status threads_start(void)
 {
     if (pthread_key_create(&key, thread_ended) != 0)
@@ -98,8 +104,10 @@ hg_status threads_start(void)
     if (mine != LEDGER_MAIN_THREAD ||
         !ledger_reserve(ledger, LEDGER_THREADS, LEDGER_OUTSIDE + 1))
         return HG_EFULL;
-    slots()[LEDGER_OUTSIDE] =
-        (struct ledger_thread){.node = name_slot(LEDGER_OUTSIDE)};
+    lock_take(&session_names);
+    uint32_t outside = name_slot(LEDGER_OUTSIDE);
+    lock_release(&session_names);
+    slots()[LEDGER_OUTSIDE] = (struct ledger_thread){.node = outside};
     ledger_publish(ledger, LEDGER_THREADS, LEDGER_OUTSIDE + 1);
     return HG_OK;
 }

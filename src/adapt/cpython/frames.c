@@ -7,6 +7,7 @@
  */
 #include "adapt/cpython/frames.h"
 
+#include "adapt/cpython/apart.h"
 #include "adapt/cpython/codes.h"
 #include "adapt/cpython/observer.h"
 #include "base/pages.h"
@@ -55,8 +56,7 @@ static bool is_before_start(const struct py_layout *l, const void *frame,
            codes_before_start(l, frame_code(l, frame), ip);
 }
 
-/* The first frame from here outwards that is a Python function under way. */
-static void *started_frame(const struct py_layout *l, void *frame)
+void *frames_started(const struct py_layout *l, void *frame)
 {
     while (frame != NULL) {
         if (!frame_is_shim(l, frame) &&
@@ -96,9 +96,8 @@ static uint32_t name_node_locked(const struct py_layout *l, uint32_t parent,
                       line_cache[slot].line);
 }
 
-/* The child of `parent` for a frame at an instruction, by decoding its line. */
-static uint32_t name_node(const struct py_layout *l, uint32_t parent, void *frame,
-                          uintptr_t ip)
+uint32_t frames_name(const struct py_layout *l, uint32_t parent, void *frame,
+                     uintptr_t ip)
 {
     lock_take(&session_names);
     uint32_t node = name_node_locked(l, parent, frame, ip);
@@ -116,9 +115,9 @@ static HG_NOINLINE uint32_t node_missed(const struct py_layout *l, uint32_t pare
         node = set[1].node;
     else if (codes_before_start(l, frame_code(l, frame), ip))
         /* Not for the cache: here the instruction alone does not tell. */
-        return name_node(l, parent, frame, ip);
+        return frames_name(l, parent, frame, ip);
     else
-        node = name_node(l, parent, frame, ip);
+        node = frames_name(l, parent, frame, ip);
     remember_node(parent, ip, node);
     return node;
 }
@@ -137,7 +136,7 @@ HG_ALWAYS_INLINE uint32_t node_of(const struct py_layout *l, uint32_t parent,
    does not tell: such nodes are never remembered. */
 static uint32_t line_node(const struct py_layout *l, void *frame)
 {
-    void *started = started_frame(l, frame);
+    void *started = frames_started(l, frame);
 
     if (started == NULL)
         return book.base_node;
@@ -231,6 +230,7 @@ void frames_forget(void)
         for (struct frame_stack *s = buckets[i]; s != NULL; s = s->next)
             s->depth = 0;
     frames_force_slow();
+    apart_forget();
 }
 
 void frames_force_slow(void)
@@ -618,21 +618,41 @@ static void release_dead(void)
     dead.bytes = 0;
 }
 
+static void keep_dead(void *block, size_t bytes)
+{
+    dead.block[dead.count++] = block;
+    dead.bytes += bytes;
+    if (dead.count == DEAD_MAX || dead.bytes >= DEAD_BYTES_MAX)
+        release_dead();
+}
+
+/* Interpreters with locks of their own bury in turns. */
+static struct lock burying = {.rank = LOCK_ACCOUNTS};
+
+static void keep_dead_apart(void *block, size_t bytes)
+{
+    lock_take(&burying);
+    keep_dead(block, bytes);
+    lock_release(&burying);
+}
+
 bool frames_block_died(void *block, size_t bytes)
 {
     lock_take(&session_names);
     bool was_code = codes_died(block);
     lock_release(&session_names);
+    if (shares_on) {
+        if (was_code)
+            keep_dead_apart(block, bytes);
+        return was_code;
+    }
     if (!was_code) {
         if (frames_my_state == block)
             frames_my_state = NULL;
         drop_stack(block);
         return false;
     }
-    dead.block[dead.count++] = block;
-    dead.bytes += bytes;
-    if (dead.count == DEAD_MAX || dead.bytes >= DEAD_BYTES_MAX)
-        release_dead();
+    keep_dead(block, bytes);
     return true;
 }
 
@@ -646,6 +666,7 @@ void frames_block_died_away(void)
 
 void frames_forked(void)
 {
+    lock_reset(&burying);
     book.stack = NULL;
     frames_forget();
 }
@@ -661,7 +682,7 @@ uint32_t frames_node_away(void)
     if (state == NULL)
         return node;
     lock_take(&session_names);
-    void *frame = started_frame(l, current_frame(l, state));
+    void *frame = frames_started(l, current_frame(l, state));
     if (session.config.mode == LEDGER_MODE_LINES) {
         if (frame != NULL)
             node = name_node_locked(l, node, frame, frame_ip(l, frame));
@@ -709,7 +730,7 @@ void frames_check(void *state, void *frame, uint32_t node)
         return;
     }
     if (session.config.mode == LEDGER_MODE_LINES) {
-        chain[0] = started_frame(l, frame);
+        chain[0] = frames_started(l, frame);
         n = chain[0] != NULL;
     } else {
         for (void *f = frame; f != NULL && n < sizeof chain / sizeof *chain;
@@ -722,7 +743,7 @@ void frames_check(void *state, void *frame, uint32_t node)
     uint32_t want = threads_node();
     while (n > 0) {
         n--;
-        want = name_node(l, want, chain[n], frame_ip(l, chain[n]));
+        want = frames_name(l, want, chain[n], frame_ip(l, chain[n]));
     }
     HG_VERIFY(want == node, "a node differs from a walk of all frames", frame);
 }

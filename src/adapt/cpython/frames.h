@@ -171,6 +171,14 @@ HG_ALWAYS_INLINE uint32_t frames_slow(const struct py_layout *l, void *state,
    outermost. */
 uint32_t frames_node_away(void);
 
+/* The child of `parent` for a frame at an instruction, by decoding its line. */
+uint32_t frames_name(const struct py_layout *layout, uint32_t parent, void *frame,
+                     uintptr_t ip);
+
+/* The first frame from here outwards that is a Python function under way; or NULL.
+ */
+void *frames_started(const struct py_layout *layout, void *frame);
+
 /* Where frames cannot be read: the thread's own node. */
 uint32_t frames_blind(void) HG_NOINLINE;
 

@@ -14,6 +14,7 @@
  */
 #include "adapt/cpython/hooks.h"
 
+#include "adapt/cpython/apart.h"
 #include "adapt/cpython/asked.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/observer.h"
@@ -59,13 +60,15 @@ HG_ALWAYS_INLINE struct heap *heap_of(enum py_domain domain)
 /* The same for the slow functions of the heap. */
 static inline struct heap *heap_joined(enum ledger_domain domain)
 {
+    if (HG_UNLIKELY(apart_unsettled))
+        apart_settle();
     return domain == LEDGER_RAW ? heap_mine : heap_ours_joined();
 }
 
 /*
  * Before an interpreter begins that may have a lock of its own, and so not take
- * turns with the others, the block of its state is allocated, by whoever holds
- * the lock of another.
+ * turns with the others, the block of its state is allocated: in 3.12 by whoever
+ * holds the lock of another, later by a thread that has just let go of it.
  */
 static void look_for_interpreter(size_t bytes)
 {
@@ -73,8 +76,9 @@ static void look_for_interpreter(size_t bytes)
 
     if (bytes >= STATE_BYTES_MIN &&
         (python.layout == NULL || python.layout->minor >= FIRST_MINOR) &&
-        python.current_state != NULL && python.current_state() != NULL)
-        heap_ours_divide();
+        python.current_state != NULL &&
+        (python.current_state() != NULL || python.is_initialized()))
+        apart_begin();
 }
 
 /* ------------------------------------------------------------- blocks of any kind
@@ -87,12 +91,21 @@ static void record(struct owner owner, enum ledger_domain domain,
     block_note(place, owner.node, bytes);
     if (place->tag == NULL || owner.node == LEDGER_NO_NODE)
         return;
-    if (owner.away) {
+    if (shares_on) {
+        shares_allocated(apart_share(), *place->tag, domain, bytes);
+    } else if (owner.away) {
         book_away(owner.node, LEDGER_RAW, false, bytes);
     } else {
         book_watch_epochs();
         book_allocated(*place->tag, domain, bytes);
     }
+}
+
+static HG_COLD bool watched_died(void *block, const struct place *place,
+                                 size_t bytes)
+{
+    *place->tag = tag_of(LEDGER_NO_NODE, 0);
+    return frames_block_died(block, bytes);
 }
 
 /* Strike out a block of any kind that is about to be freed, or resized.  True: the
@@ -107,6 +120,10 @@ static bool strike(bool away, enum ledger_domain domain, void *block,
     node = tag_node(*place->tag);
     if (node == LEDGER_NO_NODE)
         return false;
+    if (shares_on) {
+        shares_freed(apart_share(), *place->tag, domain, bytes);
+        return (*place->tag & TAG_WATCHED) && watched_died(block, place, bytes);
+    }
     if (away) {
         if (*place->tag & TAG_WATCHED)
             frames_block_died_away();
@@ -114,10 +131,7 @@ static bool strike(bool away, enum ledger_domain domain, void *block,
         return false;
     }
     book_freed(*place->tag, domain, bytes);
-    if (HG_LIKELY((*place->tag & TAG_WATCHED) == 0))
-        return false;
-    *place->tag = tag_of(LEDGER_NO_NODE, 0);
-    return frames_block_died(block, bytes);
+    return (*place->tag & TAG_WATCHED) && watched_died(block, place, bytes);
 }
 
 static HG_NOINLINE void *allocate_slow(struct owner owner,
@@ -224,6 +238,8 @@ static struct owner traced_owner(enum py_domain domain)
             book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
         return (struct owner){.node = node, .away = true};
     }
+    if (shares_on)
+        return (struct owner){.node = apart_node()};
     if (domain == PY_RAW && book_has_away())
         book_take_over();
     return (struct owner){.node = frames_node()};
@@ -251,10 +267,54 @@ HG_ALWAYS_INLINE void *take_small(struct heap *heap, enum py_domain domain,
     return block;
 }
 
+/*
+ * While interpreters run at the same time, nobody finds a frame in the book, and
+ * nobody a block in the heap of all: so all blocks come and go by these two.
+ */
+static void *apart_malloc(enum py_domain domain, size_t bytes)
+{
+    struct owner owner = traced_owner(domain);
+    size_t class = heap_small_class(bytes);
+    struct pool *pool;
+
+    if (bytes > SMALL_MAX || owner.node == LEDGER_NO_NODE)
+        return allocate_slow(owner, ledger_domains[domain], bytes, false);
+    void *block = heap_alloc_fast(heap_mine, class, &pool);
+    if (block == NULL && heap_refill(heap_mine, class))
+        block = heap_alloc_fast(heap_mine, class, &pool);
+    if (block == NULL)
+        return allocate_slow(owner, ledger_domains[domain], bytes, false);
+    uint32_t tag = tag_of(owner.node, heap_small_slack(bytes));
+    pool->tags[heap_block_index(pool, block)] = tag;
+    shares_allocated(apart_share(), tag, ledger_domains[domain], bytes);
+    return block;
+}
+
+static void apart_free(enum py_domain domain, void *block)
+{
+    size_t offset;
+    struct pool *pool = heap_fast_pool(heap_mine, block, &offset);
+
+    if (pool != NULL && book.nodes != NULL) {
+        uint32_t tag = pool->tags[heap_block_index(pool, block)];
+        if (tag_node(tag) != LEDGER_NO_NODE && !(tag & TAG_WATCHED)) {
+            size_t bytes = heap_small_bytes(pool->class) - (tag & TAG_SLACK_MASK);
+            shares_freed(apart_share(), tag, ledger_domains[domain], bytes);
+            heap_free_fast(pool, block);
+            return;
+        }
+    }
+    free_slow(false, domain, block);
+}
+
 /* The same when the class's pool has no block left. */
 static HG_NOINLINE void *take_small_slow(enum py_domain domain, uint32_t node,
                                          size_t bytes)
 {
+    if (HG_UNLIKELY(shares_on)) {
+        frames_force_slow(); /* the last who found himself in the book */
+        return apart_malloc(domain, bytes);
+    }
     struct heap *heap = heap_joined(ledger_domains[domain]);
 
     if (HG_LIKELY(heap_refill(heap, heap_small_class(bytes)))) {
@@ -274,6 +334,8 @@ static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
     if (domain == PY_OBJ && n - 1 >= recycle_quiet_bytes &&
         (recycle_quiet_bytes == 0 || recycle_may_be_table(n)))
         recycle_asked(n);
+    if (shares_on)
+        return apart_malloc(domain, n);
     struct owner owner = traced_owner(domain);
 
     if (n <= SMALL_MAX && owner.node != LEDGER_NO_NODE && !owner.away) {
@@ -287,8 +349,9 @@ static HG_NOINLINE void *traced_malloc_slow(enum py_domain domain, size_t bytes)
 HG_ALWAYS_INLINE void *traced_malloc_moved(const struct py_layout *l,
                                            enum py_domain domain, size_t bytes)
 {
+    if (HG_UNLIKELY(shares_on))
+        return apart_malloc(domain, at_least_one(bytes));
     uint32_t node = frames_ask(l);
-
     if (HG_UNLIKELY(node == LEDGER_NO_NODE))
         return traced_malloc_slow(domain, bytes);
     void *block = take_small(heap_of(domain), domain, node, bytes);
@@ -350,6 +413,10 @@ HG_ALWAYS_INLINE bool give_small(enum py_domain domain, struct pool *pool,
 static HG_NOINLINE void traced_free_slow(enum py_domain domain, void *block)
 {
     const struct py_layout *l = python.layout;
+    if (shares_on) {
+        apart_free(domain, block);
+        return;
+    }
     bool away = domain == PY_RAW && !frames_lock_is_mine(l, current_state(l));
     struct heap *heap = heap_joined(ledger_domains[domain]);
     size_t offset;
@@ -368,8 +435,8 @@ HG_ALWAYS_INLINE void traced_free(const struct py_layout *l, enum py_domain doma
     /* NULL is in no pool. */
     struct pool *pool = heap_fast_pool(heap_of(domain), block, &offset);
     if (HG_UNLIKELY(pool == NULL || book.nodes == NULL) ||
-        (domain == PY_RAW &&
-         (book_has_away() || !frames_lock_is_mine_fast(l, current_state(l))))) {
+        (domain == PY_RAW && (shares_on || book_has_away() ||
+                              !frames_lock_is_mine_fast(l, current_state(l))))) {
         traced_free_slow(domain, block);
         return;
     }
@@ -768,7 +835,8 @@ static bool native_is_away(void)
 
 void hooks_trace_native(void)
 {
-    static const struct native_tracer tracer = {native_owner, native_is_away, NULL};
+    static const struct native_tracer tracer = {
+        .owner = native_owner, .is_away = native_is_away, .share = apart_share};
     native_trace(&tracer);
 }
 

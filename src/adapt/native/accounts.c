@@ -2,6 +2,7 @@
 #include "adapt/native/accounts.h"
 
 #include "trace/session.h"
+#include "trace/shares.h"
 
 #include <unistd.h>
 
@@ -85,7 +86,9 @@ void accounts_add(uint32_t tag, bool away, enum ledger_domain domain, size_t byt
 {
     if (book.nodes == NULL || tag_node(tag) == LEDGER_NO_NODE)
         return;
-    if (away) {
+    if (shares_on) {
+        shares_allocated(tracer->share(), tag, domain, bytes);
+    } else if (away) {
         book_away(tag_node(tag), domain, false, bytes);
     } else {
         book_watch_epochs();
@@ -98,6 +101,10 @@ void accounts_strike(uint32_t tag, bool away, enum ledger_domain domain,
 {
     if (book.nodes == NULL || tag_node(tag) == LEDGER_NO_NODE)
         return;
+    if (shares_on) {
+        shares_freed(tracer->share(), tag, domain, bytes);
+        return;
+    }
     if (away) {
         book_away(tag_node(tag), domain, true, bytes);
         return;

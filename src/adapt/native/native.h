@@ -26,6 +26,7 @@ void native_begin(void);
 struct native_tracer {
     struct owner (*owner)(void);
     bool (*is_away)(void);
+    struct share *(*share)(void); /* the calling thread's, while shares_on */
     void (*leave)(void);
 };
 

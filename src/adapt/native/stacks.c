@@ -170,7 +170,8 @@ static void leave(void)
 
 void stacks_trace(void)
 {
-    static const struct native_tracer tracer = {owner, is_away, leave};
+    static const struct native_tracer tracer = {
+        .owner = owner, .is_away = is_away, .leave = leave};
 
     session_note_stacks("return addresses, unwound by the compiler's library");
     native_trace(&tracer);
