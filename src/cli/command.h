@@ -25,6 +25,7 @@ int command_snapshot(int argc, char **argv);
 int command_diff(int argc, char **argv);
 int command_gc(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_arenas(int argc, char **argv);
 int command_map(int argc, char **argv);
 int command_trim(int argc, char **argv);
 

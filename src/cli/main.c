@@ -19,6 +19,7 @@ static const char help[] =
     "a.hg\n"
     "  diff      what grew between two moments         heapglass diff a.hg b.hg\n"
     "  map       where a process's memory is           heapglass map 4711\n"
+    "  arenas    how full its heap is, and what keeps  heapglass arenas 4711\n"
     "  trim      give free memory back at once         heapglass trim 4711\n"
     "  list      the programs that keep a ledger       heapglass list\n"
     "\n"
@@ -37,9 +38,16 @@ static const struct {
     const char *name;
     int (*command)(int argc, char **argv);
 } commands[] = {
-    {"run", command_run},   {"report", command_report},     {"gc", command_gc},
-    {"plot", command_plot}, {"snapshot", command_snapshot}, {"diff", command_diff},
-    {"list", command_list}, {"map", command_map},           {"trim", command_trim},
+    {"run", command_run},
+    {"report", command_report},
+    {"gc", command_gc},
+    {"plot", command_plot},
+    {"snapshot", command_snapshot},
+    {"diff", command_diff},
+    {"list", command_list},
+    {"map", command_map},
+    {"arenas", command_arenas},
+    {"trim", command_trim},
 };
 
 int main(int argc, char **argv)

@@ -68,6 +68,24 @@ static bool mark_freed(struct walk *walk, const struct pool *pool, uint64_t star
     return true;
 }
 
+/* Copy the pages of a pool in which free blocks may begin.  The others may be gone:
+   to read one would map a page there. */
+static bool copy_pages(struct walk *walk, const struct pool *pool, uint64_t start)
+{
+    uint32_t pages = heap_classes[pool->class].pages & ~pool->absent;
+    while (pages != 0) {
+        unsigned first = (unsigned)__builtin_ctz(pages);
+        uint64_t from = (uint64_t)pages >> first;
+        unsigned count = (unsigned)__builtin_ctzll(~from);
+        size_t at = first * PAGE_BYTES;
+        if (!copy(walk, (const void *)(uintptr_t)(start + at), walk->bytes + at,
+                  count * PAGE_BYTES))
+            return false;
+        pages &= ~(uint32_t)((((uint64_t)1 << count) - 1) << first);
+    }
+    return true;
+}
+
 /* One attempt at the free blocks of a pool. */
 static bool read_blocks(struct walk *walk, const struct pool *pool, uint64_t start)
 {
@@ -77,9 +95,7 @@ static bool read_blocks(struct walk *walk, const struct pool *pool, uint64_t sta
     mark_untouched(walk, pool);
     if (first == 0 && remote == 0)
         return true;
-    size_t bytes = pool->slots * SLOT_BYTES;
-    return copy(walk, (const void *)(uintptr_t)start, walk->bytes, bytes) &&
-           mark_freed(walk, pool, start, first) &&
+    return copy_pages(walk, pool, start) && mark_freed(walk, pool, start, first) &&
            mark_freed(walk, pool, start, remote);
 }
 

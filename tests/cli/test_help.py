@@ -2,7 +2,7 @@
 """Help, misuse and the like: what people see first."""
 import case
 
-COMMANDS = ["run", "report", "gc", "plot", "snapshot", "diff", "list", "map", "trim"]
+COMMANDS = ["run", "report", "gc", "plot", "snapshot", "diff", "list", "map", "arenas", "trim"]
 
 HELP = """\
 usage: heapglass COMMAND [options]
@@ -16,6 +16,7 @@ Run a program and see who holds its memory, while it runs and after.
   snapshot  keep the accounts of this moment      heapglass snapshot 4711 -o a.hg
   diff      what grew between two moments         heapglass diff a.hg b.hg
   map       where a process's memory is           heapglass map 4711
+  arenas    how full its heap is, and what keeps  heapglass arenas 4711
   trim      give free memory back at once         heapglass trim 4711
   list      the programs that keep a ledger       heapglass list
 

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* arenas.c - `heapglass arenas`: how full the heap is, and what keeps it. */
+#include "report/arenas.h"
+
+#include "cli/command.h"
+#include "cli/replace.h"
+#include "cli/subject.h"
+#include "ledger/fate.h"
+#include "report/page.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: heapglass arenas [PID|FILE] [--json] [-o map.svg]\n"
+    "\n"
+    "Show how full the heap of a running program is, by size class and arena, and "
+    "which\n"
+    "lines keep pages that hold little else: how much would go back to the system "
+    "if\n"
+    "their blocks went.  The program is not stopped.  FILE is its ledger; without "
+    "a name,\n"
+    "the newest ledger is meant.\n"
+    "\n"
+    "  -o FILE  draw all arenas, as SVG\n"
+    "  --json   for programs: see docs/json.md\n"
+    "  --help   this text\n";
+
+static const struct option longs[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+struct options {
+    const char *name;
+    const char *output;
+    bool json;
+};
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *options)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, ":o:h", longs, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            options->output = optarg;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 'h':
+            return show_help(help);
+        default:
+            say_bad_option(argv, option);
+            return MISUSED;
+        }
+    }
+    if (argc - optind > 1) {
+        say(argv[0], "one process at a time; see \"heapglass arenas --help\"");
+        return MISUSED;
+    }
+    options->name = argv[optind];
+    return -1;
+}
+
+static bool draw(const char *path, const struct ledger_copy *copy,
+                 const struct occupancy *occupancy)
+{
+    struct replacement replacement;
+    if (!replace_is_no_ledger(path) || !replace_open(&replacement, path))
+        return false;
+    FILE *out = fdopen(dup(replacement.fd), "w");
+    if (out != NULL) {
+        arenas_svg(out, copy, occupancy);
+        bool written = fflush(out) == 0 && !ferror(out);
+        if (fclose(out) == 0 && written)
+            return replace_commit(&replacement);
+    }
+    replace_abandon(&replacement, errno);
+    return false;
+}
+
+static void say_why(const char *path, hg_status status)
+{
+    if (status == HG_ENOMEM)
+        say("memory", "there is none left");
+    else if (status == HG_EVERSION || status == HG_ECORRUPT)
+        say(path,
+            "its program runs with another Heapglass; use that one's command");
+    else if (errno == EPERM || errno == EACCES)
+        say(path, "the system forbids to look into its program; ask as root, or "
+                  "with kernel.yama.ptrace_scope=0");
+    else
+        say(path, "its program cannot be looked into: %s", strerror(errno));
+}
+
+static bool show(const struct options *options, const char *path,
+                 const struct ledger_copy *copy)
+{
+    struct peer peer;
+    struct occupancy occupancy;
+    hg_status status = peer_open(&peer, copy->header.pid);
+    if (status == HG_OK) {
+        status = occupancy_take(&peer, copy, &occupancy);
+        int error = errno;
+        peer_close(&peer);
+        errno = error;
+    }
+    if (status != HG_OK) {
+        say_why(path, status);
+        return false;
+    }
+    bool done = options->output == NULL || draw(options->output, copy, &occupancy);
+    if (done && options->json)
+        arenas_json(stdout, copy, &occupancy);
+    else if (done && options->output == NULL)
+        arenas_text(stdout, copy, &occupancy, page_wants_colour(stdout));
+    occupancy_drop(&occupancy);
+    return done && finish_output();
+}
+
+int command_arenas(int argc, char **argv)
+{
+    struct options options = {NULL, NULL, false};
+    const struct gather_options how = {.parts = LEDGER_PART_TIMELINE};
+    struct gathering one;
+    struct ledger_copy *copy;
+    struct ledger_fault fault;
+    int status = parse(argc, argv, &options);
+    if (status >= 0)
+        return status;
+    if (!subject_gather_accounts(options.name, &how, &one))
+        return COULD_NOT;
+    const struct process *process = &one.processes[0];
+    status = COULD_NOT;
+    /* Read by ourselves: tags name nodes as they are in the file. */
+    if (!fate_is_open(process->fate) ||
+        process->copy->header.state == LEDGER_SNAPSHOT) {
+        say(process->path,
+            "has ended, and its heap with it; only a running program "
+            "has arenas to be seen");
+    } else if (process->copy->header.heap.anatomy == 0) {
+        say(process->path, "says nothing of its heap; run the program anew");
+    } else if (ledger_copy_read(process->path, LEDGER_PART_ACCOUNTS, &copy,
+                                &fault) != HG_OK) {
+        say(process->path, "%s", fault.what);
+    } else {
+        status = show(&options, process->path, copy) ? DONE : COULD_NOT;
+        ledger_copy_free(copy);
+    }
+    gathering_drop(&one);
+    return status;
+}
