@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ledger.h - who holds memory in a program that runs, or ran, under "heapglass
- * run".
+ * ledger.h - who holds memory in a program that runs under "heapglass run", or did.
  *
  *     hg_ledger *ledger;
  *     hg_rows *rows;
@@ -13,8 +12,9 @@
  *     if (hg_ledger_rows(ledger, HG_BY_LINE, HG_LIVE, 10, &rows, &why) != HG_OK)
  *         errx(1, "%s", why.text);
  *     for (size_t i = 0; hg_rows_get(rows, i, &row) == HG_OK; i++)
- *         printf("%10" PRIu64 " %s:%" PRId64 "\n", row.now.live.bytes,
- * row.place.file, row.place.line); hg_rows_free(rows); hg_ledger_close(ledger);
+ *         printf("%10" PRIu64 " %s\n", row.now.live.bytes, row.place.function);
+ *     hg_rows_free(rows);
+ *     hg_ledger_close(ledger);
  *
  * What is opened is a copy of the accounts as they were at that moment: the program
  * does not notice, may go on or end, and the copy never changes.  To see what comes
@@ -23,7 +23,7 @@
  *
  * Sizes are in bytes, as they were asked for; times in nanoseconds.  Texts end with
  * a zero byte, are bytes as the program had them (UTF-8, as a rule), and are on
- * loan until what they were asked of is closed or freed.  Flags are 0 or 1.
+ * loan until what they were asked of is closed or freed.  Answers are 0 or 1.
  *
  * What can fail returns HG_OK or a negative status, leaves its last result as it
  * was, and, if `why` is not NULL, puts one line into it that names the thing and
@@ -60,8 +60,7 @@ typedef struct {
     char text[1024];
 } hg_ledger_error;
 
-/* --- a ledger -------------------------------------------------------------------
- */
+/* --- a ledger ----------------------------------------------------------------- */
 
 typedef struct hg_ledger hg_ledger;
 
@@ -71,9 +70,10 @@ enum {
 
 /*
  * Open a ledger or a snapshot, which "heapglass run -o" or "heapglass snapshot -o"
- * wrote; or that of a process, running or not, wherever it lies.  Child processes
- * come with it and are summed, unless `flags` has HG_ALONE.  The caller owns *out.
- * The cost grows with the number of distinct stacks, 10 ms for a hundred thousand.
+ * wrote; or that of the latest process of this id, running or not, wherever it
+ * lies. Child processes come with it and are summed, unless `flags` has HG_ALONE.
+ * The caller owns *out. The cost grows with the number of distinct stacks, 10 ms
+ * for a hundred thousand.
  */
 HG_API hg_status hg_ledger_open(const char *path, unsigned flags, hg_ledger **out,
                                 hg_ledger_error *why);
@@ -81,8 +81,7 @@ HG_API hg_status hg_ledger_open_pid(int32_t pid, unsigned flags, hg_ledger **out
                                     hg_ledger_error *why);
 HG_API void hg_ledger_close(hg_ledger *ledger); /* NULL is allowed */
 
-/* --- the program ----------------------------------------------------------------
- */
+/* --- the program -------------------------------------------------------------- */
 
 /* What was started, and how it was watched.  A text that is not known is NULL. */
 typedef struct {
@@ -112,7 +111,7 @@ typedef struct {
     int32_t parent_pid;
     const char *command; /* on one line */
     const char *path;    /* of its ledger */
-    const char *state;   /* "running", "ended", "killed" ...: all in docs/json.md */
+    const char *state;   /* "running", "ended", "killed" ...: see hg_ledger(3) */
     int open;            /* it lives: what is counted may still change */
     int snapshot;        /* `state` is that of the moment when it was taken */
     int exit_status;     /* -1: not known, or none yet */
@@ -149,8 +148,7 @@ HG_API size_t hg_ledger_samples(const hg_ledger *ledger, size_t process);
 HG_API hg_status hg_ledger_sample(const hg_ledger *ledger, size_t process,
                                   size_t index, hg_sample *out);
 
-/* --- who holds memory -----------------------------------------------------------
- */
+/* --- who holds memory --------------------------------------------------------- */
 
 typedef struct {
     uint64_t bytes;

@@ -60,8 +60,7 @@ static hg_status fail_memory(hg_ledger_error *why)
     return fail(why, HG_ENOMEM, "there is no memory left");
 }
 
-/* ------------------------------------------------------------------------ opening
- */
+/* -------------------- opening */
 
 /* A text of its own, or NULL if it is empty.  False: no memory. */
 static bool keep_text(const struct ledger_copy *copy, struct ledger_text text,
@@ -178,8 +177,7 @@ void hg_ledger_close(hg_ledger *ledger)
     free(ledger);
 }
 
-/* -------------------------------------------------------------------------- facts
- */
+/* -------------------- facts */
 
 void hg_ledger_program(const hg_ledger *ledger, hg_program *out)
 {
@@ -266,8 +264,7 @@ hg_status hg_ledger_sample(const hg_ledger *ledger, size_t process, size_t index
     return HG_OK;
 }
 
-/* --------------------------------------------------------------------------- rows
- */
+/* -------------------- rows */
 
 static hg_amount amount_of(const struct measure *measure, enum moment moment)
 {
