@@ -25,7 +25,7 @@ static const struct {
     [LEDGER_COLLECTIONS] = {"collections", sizeof(struct ledger_collection),
                             LEDGER_GENERATION_COUNT *LEDGER_LATEST_COLLECTIONS},
     [LEDGER_GARBAGE] = {"garbage", sizeof(struct ledger_garbage), LEDGER_MAX_NODES},
-    [LEDGER_TYPES] = {"types", sizeof(struct ledger_type), 1u << 24},
+    [LEDGER_TYPES] = {"types", sizeof(struct ledger_type), 1u << 12},
     [LEDGER_NODES] = {"call tree", sizeof(struct ledger_node), LEDGER_MAX_NODES},
 };
 

@@ -13,10 +13,12 @@
  * The corpus is written by tests/unit/reading/seeds.c.
  */
 #include "analyze/accounts.h"
+#include "analyze/collector.h"
 #include "analyze/gather.h"
 #include "analyze/growth.h"
 #include "analyze/order.h"
 #include "ledger/snapshot.h"
+#include "report/collections.h"
 #include "report/diff.h"
 #include "report/listing.h"
 #include "report/plot.h"
@@ -52,7 +54,8 @@ static struct ledger_copy *read_copy(int fd)
     struct ledger_copy *copy = NULL;
     struct ledger_fault fault;
     hg_status status = ledger_copy_read_fd(
-        fd, LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE, &copy, &fault);
+        fd, LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE | LEDGER_PART_COLLECTOR,
+        &copy, &fault);
     require((status == HG_OK) == (copy != NULL));
     return copy;
 }
@@ -111,6 +114,31 @@ static void draw(const struct gathering *family, const struct table *table)
     free(rows);
 }
 
+/* What the collector did: the rows sum to what all nodes say, and to no more. */
+static void check_collector(const struct gathering *family)
+{
+    const struct ledger_copy *copy = family->processes[0].copy;
+    struct collector collector;
+    struct accounts freed;
+    require(collector_accounts(copy, &freed) == HG_OK);
+    require(collector_work_out(family, &collector) == HG_OK);
+    struct table *table = table_new(BY_LINE);
+    require(table != NULL);
+    require(table_add(table, SIDE_A, copy, &freed) == HG_OK);
+    struct collections what = {
+        .family = family, .collector = &collector, .table = table, .top = 3};
+    struct table_row *rows = table_rows(table, &what.count);
+    require(rows != NULL);
+    check_rows(table, rows, what.count, &freed);
+    what.rows = rows;
+    collections_text(nowhere, &what, true);
+    collections_json(nowhere, &what);
+    free(rows);
+    table_free(table);
+    collector_drop(&collector);
+    accounts_drop(&freed);
+}
+
 static void check_tables(const struct gathering *family,
                          const struct accounts *accounts)
 {
@@ -153,6 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     const struct gathering family = {.processes = &process, .count = 1};
     check_snapshot(copy, &accounts);
     check_tables(&family, &accounts);
+    check_collector(&family);
     const struct listing listing = {.families = (struct gathering *)&family,
                                     .count = 1};
     listing_text(nowhere, &listing, true);

@@ -214,6 +214,48 @@ void maker_sample(struct ledger_maker *maker, struct ledger_sample sample)
     maker->samples[index] = sample;
 }
 
+void maker_collection(struct ledger_maker *maker, unsigned generation,
+                      struct ledger_collection what)
+{
+    while (maker->count[LEDGER_GENERATIONS] < LEDGER_GENERATION_COUNT)
+        add(maker, LEDGER_GENERATIONS);
+    while (maker->count[LEDGER_COLLECTIONS] <
+           LEDGER_GENERATION_COUNT * LEDGER_LATEST_COLLECTIONS)
+        add(maker, LEDGER_COLLECTIONS);
+    struct ledger_generation *of = &maker->generations[generation];
+    bool useless = what.found == 0;
+    what.number = ++of->collections;
+    of->useless += useless;
+    of->useless_ns += useless ? what.pause_ns : 0;
+    of->pause_ns += what.pause_ns;
+    if (what.pause_ns > of->pause_max_ns)
+        of->pause_max_ns = what.pause_ns;
+    of->pauses[ledger_pause_class(what.pause_ns)]++;
+    of->visited += what.visited;
+    of->found += what.found;
+    of->uncollectable += what.uncollectable;
+    of->freed_bytes += what.freed_bytes;
+    of->freed_blocks += what.freed_blocks;
+    maker->collections[generation * LEDGER_LATEST_COLLECTIONS +
+                       (what.number - 1) % LEDGER_LATEST_COLLECTIONS] = what;
+}
+
+void maker_garbage(struct ledger_maker *maker, uint32_t node, uint64_t bytes,
+                   uint64_t blocks)
+{
+    while (maker->count[LEDGER_GARBAGE] <= node)
+        add(maker, LEDGER_GARBAGE);
+    maker->garbage[node] = (struct ledger_garbage){bytes, blocks};
+}
+
+void maker_type(struct ledger_maker *maker, const char *name, uint64_t objects,
+                uint64_t bytes)
+{
+    struct ledger_text text = maker_text(maker, name);
+    uint32_t index = add(maker, LEDGER_TYPES);
+    maker->types[index] = (struct ledger_type){text, objects, bytes};
+}
+
 unsigned char *maker_image(struct ledger_maker *maker, size_t *bytes)
 {
     uint64_t offset = LEDGER_HEADER_BYTES;

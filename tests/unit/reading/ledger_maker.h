@@ -70,6 +70,17 @@ void maker_inherited(struct ledger_maker *maker, uint32_t node, uint64_t bytes,
                      uint64_t blocks);
 void maker_sample(struct ledger_maker *maker, struct ledger_sample sample);
 
+/*
+ * A collection of this generation, after the others of it; of `what`, the number is
+ * filled in.  And what of a node's blocks was freed, and objects by type.
+ */
+void maker_collection(struct ledger_maker *maker, unsigned generation,
+                      struct ledger_collection what);
+void maker_garbage(struct ledger_maker *maker, uint32_t node, uint64_t bytes,
+                   uint64_t blocks);
+void maker_type(struct ledger_maker *maker, const char *name, uint64_t objects,
+                uint64_t bytes);
+
 /* The bytes of the file; the caller free()s them. */
 unsigned char *maker_image(struct ledger_maker *maker, size_t *bytes);
 

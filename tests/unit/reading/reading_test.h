@@ -16,7 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ALL_PARTS (LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE)
+#define ALL_PARTS                                                                  \
+    (LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE | LEDGER_PART_COLLECTOR)
 
 /* A folder of the test's own, which is the working folder; gone with run_suite().
  */

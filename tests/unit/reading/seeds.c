@@ -104,6 +104,26 @@ static void write_untraced(void)
     write_seed(&maker, "untraced");
 }
 
+static void write_collector(void)
+{
+    struct ledger_maker maker;
+    begin(&maker);
+    uint32_t line = maker_line(&maker, "a.py", "f", 1);
+    maker_allocated(&maker, line, 100);
+    maker_collection(&maker, 0, (struct ledger_collection){.pause_ns = 1500});
+    maker_collection(&maker, 2,
+                     (struct ledger_collection){.time_ns = 9000000,
+                                                .pause_ns = 70000000,
+                                                .visited = 500,
+                                                .found = 2,
+                                                .freed_bytes = 100,
+                                                .freed_blocks = 1});
+    maker_garbage(&maker, line, 100, 1);
+    maker_type(&maker, "", 0, 0);
+    maker_type(&maker, "Node", 2, 64);
+    write_seed(&maker, "collector");
+}
+
 static void write_waiting(void)
 {
     struct ledger_maker maker;
@@ -125,6 +145,7 @@ int main(int argc, char **argv)
     write_running_child();
     write_timeline();
     write_untraced();
+    write_collector();
     write_waiting();
     return 0;
 }
