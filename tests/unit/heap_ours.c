@@ -215,6 +215,32 @@ START_TEST(divided_it_is_each_threads_own)
 }
 END_TEST
 
+/* One block of every 16 KiB stays: all other pages can go. */
+START_TEST(trimmed_by_whose_turn_it_is_ours_gives_back_pages)
+{
+    enum { PER_SLOT = 16 * KIB / SMALL, SLOTS = 40, BLOCKS = PER_SLOT * SLOTS };
+    static void *ours[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++)
+        ours[i] = take_ours(SMALL);
+    for (int i = 0; i < BLOCKS; i++)
+        if (i % PER_SLOT != 0)
+            give_ours(ours[i]);
+    heap_trim();
+    size_t untouched = census().untouched;
+    size_t given = heap_trim_ours();
+    heap_check();
+#ifndef HG_STRESS
+    ck_assert_uint_ge(given, SLOTS / 2 * 8 * KIB);
+    ck_assert_uint_gt(census().untouched, untouched);
+#else
+    ck_assert_uint_ge(census().untouched + given, untouched);
+#endif
+    for (int i = 0; i < BLOCKS; i += PER_SLOT)
+        give_ours(ours[i]);
+    heap_check();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("heap_ours");
@@ -223,6 +249,7 @@ int main(void)
     tcase_add_test(t, what_an_ended_thread_took_is_nobody_elses);
     tcase_add_test(t, a_block_of_ours_may_be_freed_out_of_turn);
     tcase_add_test(t, a_child_goes_on_with_ours);
+    tcase_add_test(t, trimmed_by_whose_turn_it_is_ours_gives_back_pages);
     tcase_add_test(t, divided_it_is_each_threads_own);
     return run_suite(suite);
 }
