@@ -21,7 +21,7 @@ class Sizes(harness.Case):
         found = self.ledgers(text, **settings)
         self.assertEqual(len(found), count, found)
         for name, file in found.items():
-            self.assertLess(file.st_size, 24 * MIB, name)
+            self.assertLess(file.st_size, 40 * MIB, name)
             self.assertLess(file.st_blocks * 512, 3 * MIB, name)
 
     def test_of_a_program_that_ends(self):
