@@ -86,6 +86,7 @@ void book_away(uint32_t node, enum ledger_domain domain, bool freed, size_t byte
 }
 
 /* Atomic: with shares others may write the same node. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the built-in function writes */
 static void add(uint64_t *counter, uint64_t n)
 {
     __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
