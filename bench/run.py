@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Compare Python programs run alone, on Heapglass and under tracemalloc, all in one run.
 
-    bench/run.py [--quick] [--python 3.11,3.13] [--programs churn,json] [--variants stock,lines]
+    bench/run.py [--quick] [--python 3.11 --python 3.13,3.14] [--programs churn,json] [--variants stock,lines]
 
 The variants take turns, so that what else the machine does meets them all. Times are CPU time
 (user and system) of the program and the processes that it waited for.
@@ -117,8 +117,9 @@ def bench(python, args, programs, variants):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--command", default=HERE.parent / "build/heapglass", type=Path)
-    parser.add_argument("--python", default="3.11,3.13",
-                        help="versions or paths, with commas (default: %(default)s)")
+    parser.add_argument("--python", action="append",
+                        help="versions or paths, with commas, or once for each "
+                             "(default: 3.11,3.13); a table of all comes last")
     parser.add_argument("--programs", help="only these, with commas")
     parser.add_argument("--variants", help="only these (stock is always there)")
     parser.add_argument("--rounds", type=int, default=5, help="(default: 5; 0: no times)")
@@ -150,7 +151,7 @@ def main():
         sys.exit(f"bench: no {args.command}: build it first, with make")
 
     results = []
-    for name in args.python.split(","):
+    for name in ",".join(args.python or ["3.11,3.13"]).split(","):
         try:
             python = name if "/" in name else interpreters.find(name)
             results.append(bench(python, args, programs, variants))
@@ -161,6 +162,8 @@ def main():
         print("\n".join(table.lines(results[-1])), flush=True)
         if "figures" in results[-1]:
             print("\n".join(figures.lines(results[-1]["figures"])), flush=True)
+    if len(results) > 1:
+        print("\n".join(table.versions(results)), flush=True)
     output = args.output or HERE / "results" / time.strftime("%Y%m%d-%H%M%S.json")
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps({"machine": platform.platform(), "cpus": os.cpu_count(),

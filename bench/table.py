@@ -77,6 +77,34 @@ def calls(result):
         yield ""
 
 
+def mean(result, name, key):
+    """Geometric mean of a variant's ratios to stock, over the programs that count; or None."""
+    pairs = [(result["medians"][program].get(name, {}).get(key),
+              result["medians"][program]["stock"].get(key)) for program in result["mean_of"]]
+    ratios = [value / stock for value, stock in pairs if value and stock]
+    return statistics.geometric_mean(ratios) if ratios else None
+
+
+def versions(results):
+    """Lines of means, a column for each interpreter."""
+    yield 'Geometric means by version; ratios to stock; "!": a bar is missed'
+    yield ""
+    minors = [".".join(result["version"].split(".")[:2]) for result in results]
+    for title, key in ("CPU time", "cpu"), ("instructions", "instructions"), ("peak RSS", "rss"):
+        rows = []
+        for name in results[0]["variants"][1:]:
+            measure = key if key in catalogue.BARS else None
+            cells = [ratio(mean(result, name, key),
+                           catalogue.bar(measure, name, minor) if measure else None)
+                     for result, minor in zip(results, minors)]
+            if any(cells):
+                rows.append(line(name, cells))
+        if rows:
+            yield line(title, [result["version"] for result in results])
+            yield from rows
+            yield ""
+
+
 def lines(result):
     """All that is to be said of one interpreter's results."""
     yield f"Python {result['version']}, {result['python']}"
