@@ -7,6 +7,7 @@ DESTDIR ?=
 TESTS ?=
 BENCH ?=
 CHECK ?=
+MINUTES ?= 60
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -38,6 +39,10 @@ check-cpython: all
 	@test -n "$(CHECK)" || tests/cpython/check.py --command $(BUILD)/heapglass --part large \
 		--python 3.9,3.10,3.12,3.14,3.15
 
+# Programs of Debian's packages, watched and alone, must say the same: for so many MINUTES.
+check-long: all
+	@tests/long/run.py --command $(BUILD)/heapglass --minutes $(MINUTES)
+
 # BENCH holds options: make bench BENCH=--quick
 bench:
 	@tools/setup build bench
@@ -63,4 +68,4 @@ format:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all demo check check-cpython bench bench-parallel bench-collector install format clean
+.PHONY: all demo check check-cpython check-long bench bench-parallel bench-collector install format clean
