@@ -713,8 +713,8 @@ class Threads(Case):
 class Children(Case):
     """Each process has its ledger; a report sums them."""
 
-    def whole(self, ledger, kinds=None):
-        super().whole(ledger, ("line", "stack", "thread"))
+    def whole(self, ledger, kinds=None, peak_within=0):
+        super().whole(ledger, ("line", "stack", "thread"), peak_within)
 
     def processes(self, run):
         return run.report()["processes"]
