@@ -24,6 +24,7 @@
 #include "heap/heap.h"
 #include "trace/block.h"
 #include "trace/garbage.h"
+#include "trace/shares.h"
 
 #include <dlfcn.h>
 #include <stdint.h>
@@ -270,9 +271,8 @@ static void note_freed(const struct station *station, void *block)
         note_type(block, bytes);
 }
 
-static void *reaping_malloc(void *context, size_t bytes)
+static void *reaping_malloc(struct station *station, size_t bytes)
 {
-    struct station *station = context;
     bool ours = reaping_now;
 
     reaping_now = false;
@@ -283,9 +283,8 @@ static void *reaping_malloc(void *context, size_t bytes)
     return block;
 }
 
-static void *reaping_calloc(void *context, size_t count, size_t bytes)
+static void *reaping_calloc(struct station *station, size_t count, size_t bytes)
 {
-    struct station *station = context;
     bool ours = reaping_now;
 
     reaping_now = false;
@@ -297,9 +296,8 @@ static void *reaping_calloc(void *context, size_t count, size_t bytes)
 }
 
 /* What is resized is no garbage, and as old as it was. */
-static void *reaping_realloc(void *context, void *block, size_t bytes)
+static void *reaping_realloc(struct station *station, void *block, size_t bytes)
 {
-    struct station *station = context;
     bool ours = reaping_now;
 
     reaping_now = false;
@@ -310,9 +308,8 @@ static void *reaping_realloc(void *context, void *block, size_t bytes)
     return moved;
 }
 
-static void reaping_free(void *context, void *block)
+static void reaping_free(struct station *station, void *block)
 {
-    struct station *station = context;
     bool ours = reaping_now;
 
     if (ours && block != NULL)
@@ -322,13 +319,46 @@ static void reaping_free(void *context, void *block)
     reaping_now = ours;
 }
 
+/* They do not look at the context: where interpreters run at the same time, another
+   thread may be about to call a function with the context of the one before it. */
+#define FUNCTIONS(name, station)                                                   \
+    static void *name##_malloc(void *context, size_t bytes)                        \
+    {                                                                              \
+        (void)context;                                                             \
+        return reaping_malloc(station, bytes);                                     \
+    }                                                                              \
+    static void *name##_calloc(void *context, size_t count, size_t bytes)          \
+    {                                                                              \
+        (void)context;                                                             \
+        return reaping_calloc(station, count, bytes);                              \
+    }                                                                              \
+    static void *name##_realloc(void *context, void *block, size_t bytes)          \
+    {                                                                              \
+        (void)context;                                                             \
+        return reaping_realloc(station, block, bytes);                             \
+    }                                                                              \
+    static void name##_free(void *context, void *block)                            \
+    {                                                                              \
+        (void)context;                                                             \
+        reaping_free(station, block);                                              \
+    }
+FUNCTIONS(mem, &stations[0])
+FUNCTIONS(obj, &stations[1])
+
+static const struct py_allocator functions[STATIONS] = {
+    {NULL, mem_malloc, mem_calloc, mem_realloc, mem_free},
+    {NULL, obj_malloc, obj_calloc, obj_realloc, obj_free}};
+
 static void stand(struct station *station)
 {
+    struct py_allocator ours = functions[station - stations];
+
     if (station->captured)
         return;
     python.get_allocator(station->domain, &station->before);
-    struct py_allocator ours = {station, reaping_malloc, reaping_calloc,
-                                reaping_realloc, reaping_free};
+    /* Somebody else's functions may need their context. */
+    if (shares_on && station->before.context != NULL)
+        return;
     python.set_allocator(station->domain, &ours);
     station->standing = true;
 }
@@ -341,7 +371,7 @@ static void leave(struct station *station)
         return;
     station->standing = false;
     python.get_allocator(station->domain, &now);
-    if (now.malloc == reaping_malloc)
+    if (now.malloc == functions[station - stations].malloc)
         python.set_allocator(station->domain, &station->before);
     else
         station->captured = true; /* tracemalloc began in a finalizer, say */
