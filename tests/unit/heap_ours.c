@@ -229,7 +229,7 @@ START_TEST(trimmed_by_whose_turn_it_is_ours_gives_back_pages)
     size_t untouched = census().untouched;
     size_t given = heap_trim_ours();
     heap_check();
-#if !defined HG_STRESS && !defined HG_CLASSIC_GEOMETRY /* a pool is a page there */
+#if !defined HG_STRESS && !defined HG_CLASSIC_GEOMETRY /* whose pools are pages */
     ck_assert_uint_ge(given, SLOTS / 2 * 8 * KIB);
     ck_assert_uint_gt(census().untouched, untouched);
 #else
