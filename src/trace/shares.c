@@ -139,25 +139,30 @@ static inline void moved(struct share *share, int64_t bytes)
         publish_own(share);
 }
 
-/* For a thread that could get no share. */
-static HG_COLD void count_in_turn(uint32_t tag, enum ledger_domain domain,
-                                  bool freed, size_t bytes)
-{
-    book_lock();
-    if (book.header != NULL && book.nodes != NULL) {
-        /* Not atomic: another's update of the same node may be lost. */
-        book.header->lost.away_races++;
-        if (freed)
-            book_freed(tag, domain, bytes);
-        else
-            book_allocated(tag, domain, bytes);
-    }
-    book_unlock();
-}
-
 static struct ledger_counters *counters_of(struct ledger_node *nodes, uint32_t tag)
 {
     return &nodes[tag_node(tag)].counters;
+}
+
+/* For a thread that could get no share: one that lasts for this operation. */
+static HG_COLD void count_in_turn(uint32_t tag, enum ledger_domain domain,
+                                  bool freed, size_t bytes)
+{
+    struct share once = {0};
+    struct share_flow *flow = &once.now[domain];
+
+    book_lock();
+    if (book.header != NULL && book.nodes != NULL) {
+        struct ledger_counters *counters = counters_of(book.nodes, tag);
+        counters_touch(counters, book.header->epoch);
+        add_ours(freed ? &counters->freed_bytes : &counters->allocated_bytes,
+                 bytes);
+        add_ours(freed ? &counters->freed_blocks : &counters->allocated_blocks, 1);
+        *(freed ? &flow->freed_bytes : &flow->allocated_bytes) = bytes;
+        *(freed ? &flow->freed_blocks : &flow->allocated_blocks) = 1;
+        publish(&once);
+    }
+    book_unlock();
 }
 
 void shares_allocated(struct share *share, uint32_t tag, enum ledger_domain domain,
