@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* alone.c - a fuzz target without a fuzzer: once for each file of a folder. */
+/* fuzz_alone.c - a fuzz target without a fuzzer: once for each file of a folder. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
