@@ -202,12 +202,14 @@ static struct huge_kept kept_insert(struct huge_kept new)
     return old;
 }
 
+/* Half as much again is not too much: what is not reused lies beside its successor,
+   and blocks that have come out too large are often those of growing lists. */
 static struct huge_kept kept_find(size_t bytes)
 {
     unsigned best = KEPT_MAPPINGS;
     for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
         if (kept[i].start == NULL || kept[i].bytes < bytes ||
-            kept[i].bytes - bytes > bytes / 4)
+            kept[i].bytes - bytes > bytes / 2)
             continue;
         if (best == KEPT_MAPPINGS || kept[i].bytes < kept[best].bytes)
             best = i;
@@ -405,6 +407,7 @@ bool huge_find(const void *block, struct place *place)
     return record != NULL;
 }
 
+/* Where the mapping is when it has `whole` bytes; NULL: all is as it was. */
 static void *remap(const struct huge_record *record, size_t whole, bool may_move)
 {
     struct thread_heap *object = object_at(record->object);
@@ -422,17 +425,28 @@ static void *remap(const struct huge_record *record, size_t whole, bool may_move
     return moved;
 }
 
+/* The bytes that the mapping should have for a block of another size. */
+static size_t resized(const struct huge_record *record, size_t bytes)
+{
+    size_t whole = whole_pages(bytes);
+    /* One that grows may have come with room for it. */
+    return bytes >= record->requested && whole < record->bytes ? record->bytes
+                                                               : whole;
+}
+
 /* The block's owner calls, so the record stays; the lock is for the tables. */
 static void *resize(void *block, size_t bytes, bool may_move, struct place *place)
 {
     if (bytes <= LARGE_MAX || bytes > REQUEST_MAX)
         return NULL;
-    size_t whole = whole_pages(bytes);
     void *moved = NULL;
+    size_t whole = 0;
     lock_take(&huge_lock);
     struct huge_record *record = find(block);
-    if (record != NULL)
+    if (record != NULL) {
+        whole = resized(record, bytes);
         moved = remap(record, whole, may_move);
+    }
     if (moved != NULL) {
         if (moved != block) {
             remove_record(record);
@@ -442,6 +456,8 @@ static void *resize(void *block, size_t bytes, bool may_move, struct place *plac
         held_add(whole - record->bytes);
         record->bytes = whole;
         record_place(record, place);
+        if (place->bytes == NULL)
+            record->requested = bytes; /* or the caller knows */
     }
     lock_release(&huge_lock);
     return moved;

@@ -238,6 +238,24 @@ START_TEST(huge_mapping_is_reused)
 }
 END_TEST
 
+START_TEST(reused_mapping_has_room_to_grow_and_is_cut_to_shrink)
+{
+    char *large = take(6 * MIB);
+    give(large);
+    char *block = take(4 * MIB);
+    ck_assert_ptr_eq(block, large);
+    struct place place;
+    ck_assert(heap_resize_in_place(block, 5 * MIB, &place));
+    ck_assert_uint_eq(place.usable, 6 * MIB);
+    ck_assert(heap_resize_in_place(block, 4 * MIB, &place));
+    ck_assert_uint_eq(place.usable, 4 * MIB);
+    heap_check();
+    give(block);
+    /* More than half as much again would be wasted. */
+    ck_assert_ptr_ne(take(2 * MIB), block);
+}
+END_TEST
+
 START_TEST(thousands_of_huge_blocks_are_found)
 {
     enum { COUNT = 3000 };
@@ -319,6 +337,7 @@ int main(void)
     tcase_add_test(t, large_block_grows_and_shrinks_where_it_is);
     tcase_add_test(t, huge_block_is_moved_with_its_contents);
     tcase_add_test(t, huge_mapping_is_reused);
+    tcase_add_test(t, reused_mapping_has_room_to_grow_and_is_cut_to_shrink);
     tcase_add_test(t, thousands_of_huge_blocks_are_found);
     tcase_add_test(t, what_is_not_a_block_is_not_found);
     tcase_add_test(t, slow_path_hook_may_ask_anything);
