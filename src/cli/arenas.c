@@ -3,13 +3,13 @@
 #include "report/arenas.h"
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/replace.h"
 #include "cli/subject.h"
 #include "ledger/fate.h"
 #include "report/page.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,61 +30,31 @@ static const char help[] =
     "  --json   for programs: see docs/json.md\n"
     "  --help   this text\n";
 
-static const struct option longs[] = {
-    {"output", required_argument, NULL, 'o'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 struct options {
     const char *name;
     const char *output;
     bool json;
 };
 
-/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":o:h", longs, NULL)) != -1) {
-        switch (option) {
-        case 'o':
-            options->output = optarg;
-            break;
-        case 'j':
-            options->json = true;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
-    if (argc - optind > 1) {
-        say(argv[0], "one process at a time; see \"heapglass arenas --help\"");
-        return MISUSED;
-    }
-    options->name = argv[optind];
-    return -1;
+    const struct option_known known[] = {
+        {"output", 'o', OPTION_TEXT, &options->output, 0},
+        {"json", 0, OPTION_ON, &options->json, 0},
+        {0},
+    };
+    return options_read_one(argc, argv, known, help, "process", &options->name);
 }
 
-static bool draw(const char *path, const struct ledger_copy *copy,
-                 const struct occupancy *occupancy)
+struct picture {
+    const struct ledger_copy *copy;
+    const struct occupancy *occupancy;
+};
+
+static void draw(FILE *out, const void *what)
 {
-    struct replacement replacement;
-    if (!replace_is_no_ledger(path) || !replace_open(&replacement, path))
-        return false;
-    FILE *out = fdopen(dup(replacement.fd), "w");
-    if (out != NULL) {
-        arenas_svg(out, copy, occupancy);
-        bool written = fflush(out) == 0 && !ferror(out);
-        if (fclose(out) == 0 && written)
-            return replace_commit(&replacement);
-    }
-    replace_abandon(&replacement, errno);
-    return false;
+    const struct picture *picture = what;
+    arenas_svg(out, picture->copy, picture->occupancy);
 }
 
 static void say_why(const char *path, hg_status status)
@@ -117,7 +87,9 @@ static bool show(const struct options *options, const char *path,
         say_why(path, status);
         return false;
     }
-    bool done = options->output == NULL || draw(options->output, copy, &occupancy);
+    const struct picture picture = {copy, &occupancy};
+    bool done =
+        options->output == NULL || replace_by(options->output, draw, &picture);
     if (done && options->json)
         arenas_json(stdout, copy, &occupancy);
     else if (done && options->output == NULL)

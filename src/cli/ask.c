@@ -133,12 +133,26 @@ static bool wait_for_answer(const struct process *process, int fd, uint32_t numb
     return false;
 }
 
-bool ask_program(const struct process *process, uint32_t what,
+static bool can_hear(const char *name, const struct process *process)
+{
+    const struct ledger_header *header = &process->copy->header;
+    if (process->fate != FATE_RUNNING || header->state != LEDGER_RUNNING)
+        say(name, "does not run; \"heapglass list\" shows those that do");
+    else if (!ledger_is_traced(header))
+        say(name, "is not watched, so it hears nothing; run it without --untraced");
+    else
+        return true;
+    return false;
+}
+
+bool ask_program(const char *name, const struct process *process, uint32_t what,
                  struct ledger_answer *answer)
 {
     struct ledger_request before;
     bool done = false;
 
+    if (!can_hear(name, process))
+        return false;
     int fd = open_ledger(process);
     if (fd < 0)
         return false;

@@ -8,10 +8,11 @@
 #include <stdbool.h>
 
 /*
- * Ask a running program for `what`, an or of enum ledger_request_what, and wait for
- * its answer, a few seconds at most.  False after having said what is wrong.
+ * Ask a program that runs for `what`, an or of enum ledger_request_what, and wait
+ * for its answer, a few seconds at most.  `name` is what the user calls it.  False
+ * after having said what is wrong.
  */
-bool ask_program(const struct process *process, uint32_t what,
+bool ask_program(const char *name, const struct process *process, uint32_t what,
                  struct ledger_answer *answer);
 
 #endif

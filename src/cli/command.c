@@ -64,22 +64,3 @@ int show_help(const char *text)
     fputs(text, stdout);
     return finish_output() ? DONE : COULD_NOT;
 }
-
-bool parse_count(const char *command, const char *option, const char *text,
-                 uint64_t *count)
-{
-    char *end;
-    if (strcmp(text, "all") == 0) {
-        *count = UINT64_MAX;
-        return true;
-    }
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    bool is_number = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
-    if (!is_number || value > 1000000000u) {
-        say(command, "%s wants a number or \"all\", not \"%s\"", option, text);
-        return false;
-    }
-    *count = value;
-    return true;
-}

@@ -5,7 +5,6 @@
 #define HG_CLI_COMMAND_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 enum exit_status {
     DONE = 0,
@@ -45,9 +44,5 @@ int show_help(const char *text);
 
 /* Flush standard output; says what is wrong if it could not be written. */
 bool finish_output(void);
-
-/* A count from 0 to 10^9, or "all": false and a line if `text` is none of them. */
-bool parse_count(const char *command, const char *option, const char *text,
-                 uint64_t *count);
 
 #endif

@@ -10,9 +10,9 @@
 #include "report/page.h"
 
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char help[] =
     "usage: heapglass diff A B [options]\n"
@@ -37,44 +37,18 @@ struct options {
     uint64_t top;
 };
 
-enum { OPT_BY = 256, OPT_TOP, OPT_JSON, OPT_ALONE };
-
-static const struct option longs[] = {
-    {"by", required_argument, NULL, OPT_BY},
-    {"top", required_argument, NULL, OPT_TOP},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"no-children", no_argument, NULL, OPT_ALONE},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-        switch (option) {
-        case OPT_BY:
-            if (!parse_by(argv[0], optarg, BY_STACK, &options->by))
-                return MISUSED;
-            break;
-        case OPT_TOP:
-            if (!parse_count(argv[0], "--top", optarg, &options->top))
-                return MISUSED;
-            break;
-        case OPT_JSON:
-            options->json = true;
-            break;
-        case OPT_ALONE:
-            options->children = false;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
+    const struct option_known known[] = {
+        {"by", 0, OPTION_BY, &options->by, BY_STACK},
+        {"top", 0, OPTION_COUNT, &options->top, 0},
+        {"json", 0, OPTION_ON, &options->json, 0},
+        {"no-children", 0, OPTION_OFF, &options->children, 0},
+        {0},
+    };
+    int status = options_read(argc, argv, known, help);
+    if (status >= 0)
+        return status;
     if (argc - optind != TABLE_SIDES) {
         say(argv[0], "name two moments, A and B; see \"heapglass diff --help\"");
         return MISUSED;

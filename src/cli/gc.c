@@ -8,7 +8,7 @@
 #include "report/collections.h"
 #include "report/page.h"
 
-#include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,52 +41,20 @@ struct options {
     uint64_t top;
 };
 
-enum { OPT_TOP = 256, OPT_JSON, OPT_ALONE, OPT_COLLECT, OPT_TRIM };
-
-static const struct option longs[] = {
-    {"top", required_argument, NULL, OPT_TOP},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"collect", no_argument, NULL, OPT_COLLECT},
-    {"trim", no_argument, NULL, OPT_TRIM},
-    {"no-children", no_argument, NULL, OPT_ALONE},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-        switch (option) {
-        case OPT_TOP:
-            if (!parse_count(argv[0], "--top", optarg, &options->top))
-                return MISUSED;
-            break;
-        case OPT_JSON:
-            options->json = true;
-            break;
-        case OPT_COLLECT:
-            options->collect = true;
-            break;
-        case OPT_TRIM:
-            options->trim = true;
-            break;
-        case OPT_ALONE:
-            options->children = false;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
-    if (argc - optind > 1) {
-        say(argv[0], "one ledger at a time; see \"heapglass gc --help\"");
-        return MISUSED;
-    }
-    options->name = argv[optind]; /* NULL at the end */
+    const struct option_known known[] = {
+        {"top", 0, OPTION_COUNT, &options->top, 0},
+        {"json", 0, OPTION_ON, &options->json, 0},
+        {"collect", 0, OPTION_ON, &options->collect, 0},
+        {"trim", 0, OPTION_ON, &options->trim, 0},
+        {"no-children", 0, OPTION_OFF, &options->children, 0},
+        {0},
+    };
+    int status =
+        options_read_one(argc, argv, known, help, "ledger", &options->name);
+    if (status >= 0)
+        return status;
     if (options->trim && !options->collect) {
         say(argv[0], "--trim goes with --collect; see \"heapglass gc --help\"");
         return MISUSED;
@@ -139,15 +107,8 @@ static bool collect(const struct options *options, struct gather_options *how)
     if (!subject_gather_accounts(options->name, &first, &before))
         return false;
     const struct process *process = &before.processes[0];
-    const struct ledger_header *header = &process->copy->header;
-    if (process->fate != FATE_RUNNING || header->state != LEDGER_RUNNING)
-        say(options->name, "does not run; \"heapglass list\" shows those that do");
-    else if (!ledger_is_traced(header))
-        say(options->name,
-            "is not watched, so it hears nothing; run it without --untraced");
-    else if (ask_program(process,
-                         LEDGER_COLLECT | (options->trim ? LEDGER_TRIM : 0),
-                         &answer)) {
+    if (ask_program(options->name, process,
+                    LEDGER_COLLECT | (options->trim ? LEDGER_TRIM : 0), &answer)) {
         how->children = false;
         how->since = process->copy;
         if (subject_gather_accounts(process->path, how, &after)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* list.c - `heapglass list`: the programs that have a ledger. */
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/store.h"
 #include "report/listing.h"
 #include "report/page.h"
@@ -25,12 +26,6 @@ static const char help[] =
     "\n"
     "  --json  for programs: see docs/json.md\n"
     "  --help  this text\n";
-
-static const struct option longs[] = {
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
 
 static int newest_first(const void *a, const void *b)
 {
@@ -126,19 +121,13 @@ static bool list(bool json)
 int command_list(int argc, char **argv)
 {
     bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-        switch (option) {
-        case 'j':
-            json = true;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
+    const struct option_known known[] = {
+        {"json", 0, OPTION_ON, &json, 0},
+        {0},
+    };
+    int status = options_read(argc, argv, known, help);
+    if (status >= 0)
+        return status;
     if (argv[optind] != NULL) {
         say(argv[0], "takes no ledger; see \"heapglass list --help\"");
         return MISUSED;

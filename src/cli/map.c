@@ -3,12 +3,12 @@
 #include "report/map.h"
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/subject.h"
 #include "report/facts.h"
 #include "report/page.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,39 +28,18 @@ static const char help[] =
     "  --json  for programs: see docs/json.md\n"
     "  --help  this text\n";
 
-static const struct option longs[] = {
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 struct options {
     const char *name;
     bool json;
 };
 
-/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-        switch (option) {
-        case 'j':
-            options->json = true;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
-    if (argc - optind > 1) {
-        say(argv[0], "one process at a time; see \"heapglass map --help\"");
-        return MISUSED;
-    }
-    options->name = argv[optind];
-    return -1;
+    const struct option_known known[] = {
+        {"json", 0, OPTION_ON, &options->json, 0},
+        {0},
+    };
+    return options_read_one(argc, argv, known, help, "process", &options->name);
 }
 
 static bool print(const struct options *options, const struct map_report *report)

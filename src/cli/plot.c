@@ -3,14 +3,13 @@
 #include "report/plot.h"
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/replace.h"
 #include "cli/subject.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -35,34 +34,16 @@ struct options {
     bool children;
 };
 
-enum { OPT_ALONE = 256 };
-
-static const struct option longs[] = {
-    {"output", required_argument, NULL, 'o'},
-    {"no-children", no_argument, NULL, OPT_ALONE},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":o:h", longs, NULL)) != -1) {
-        switch (option) {
-        case 'o':
-            options->output = optarg;
-            break;
-        case OPT_ALONE:
-            options->children = false;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
+    const struct option_known known[] = {
+        {"output", 'o', OPTION_TEXT, &options->output, 0},
+        {"no-children", 0, OPTION_OFF, &options->children, 0},
+        {0},
+    };
+    int status = options_read(argc, argv, known, help);
+    if (status >= 0)
+        return status;
     if (options->output == NULL && isatty(STDOUT_FILENO)) {
         say(argv[0],
             "a picture is nothing for a terminal; name a file with -o out.svg");
@@ -73,28 +54,22 @@ static int parse(int argc, char **argv, struct options *options)
     return -1;
 }
 
-static bool write_file(const char *path, const struct gathering *families,
-                       size_t count)
+struct picture {
+    const struct gathering *families;
+    size_t count;
+};
+
+static void draw(FILE *out, const void *what)
 {
-    struct replacement replacement;
-    if (!replace_is_no_ledger(path) || !replace_open(&replacement, path))
-        return false;
-    FILE *out = fdopen(dup(replacement.fd), "w");
-    if (out != NULL) {
-        plot_svg(out, families, count);
-        bool written = fflush(out) == 0 && !ferror(out);
-        if (fclose(out) == 0 && written)
-            return replace_commit(&replacement);
-    }
-    replace_abandon(&replacement, errno);
-    return false;
+    const struct picture *picture = what;
+    plot_svg(out, picture->families, picture->count);
 }
 
-static bool show(const char *path, const struct gathering *families, size_t count)
+static bool show(const char *path, const struct picture *picture)
 {
     if (path != NULL)
-        return write_file(path, families, count);
-    plot_svg(stdout, families, count);
+        return replace_by(path, draw, picture);
+    draw(stdout, picture);
     return finish_output();
 }
 
@@ -120,7 +95,8 @@ int command_plot(int argc, char **argv)
            subject_gather_accounts(options.names[count], &how, &families[count]))
         count++;
     status = COULD_NOT;
-    if (count == options.count && show(options.output, families, count))
+    if (count == options.count &&
+        show(options.output, &(struct picture){families, count}))
         status = DONE;
     while (count > 0)
         gathering_drop(&families[--count]);

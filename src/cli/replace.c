@@ -148,3 +148,20 @@ void replace_abandon(struct replacement *replacement, int error)
     free(replacement->draft);
     say_unwritten(replacement->path, error);
 }
+
+bool replace_by(const char *path, void (*print)(FILE *out, const void *what),
+                const void *what)
+{
+    struct replacement replacement;
+    if (!replace_is_no_ledger(path) || !replace_open(&replacement, path))
+        return false;
+    FILE *out = fdopen(dup(replacement.fd), "w");
+    if (out != NULL) {
+        print(out, what);
+        bool written = fflush(out) == 0 && !ferror(out);
+        if (fclose(out) == 0 && written)
+            return replace_commit(&replacement);
+    }
+    replace_abandon(&replacement, errno);
+    return false;
+}

@@ -4,6 +4,7 @@
 #define HG_CLI_REPLACE_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /*
  * May a new ledger take the place of what lies at `path`?  Only if there is
@@ -33,5 +34,9 @@ struct replacement {
 bool replace_open(struct replacement *replacement, const char *path);
 bool replace_commit(struct replacement *replacement);
 void replace_abandon(struct replacement *replacement, int error);
+
+/* All of it, for what `print` prints and replace_is_no_ledger() allows. */
+bool replace_by(const char *path, void (*print)(FILE *out, const void *what),
+                const void *what);
 
 #endif

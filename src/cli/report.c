@@ -8,10 +8,9 @@
 #include "cli/subject.h"
 #include "report/page.h"
 
-#include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char help[] =
     "usage: heapglass report [FILE|PID] [options]\n"
@@ -35,68 +34,25 @@ static const char help[] =
 struct options {
     const char *name;
     enum table_by by;
-    enum moment moment;
-    bool moment_chosen;
+    int moment; /* enum moment; MOMENTS: none was chosen */
     bool json;
     bool children;
     uint64_t top;
 };
 
-enum { OPT_BY = 256, OPT_LIVE, OPT_PEAK, OPT_TOTAL, OPT_TOP, OPT_JSON, OPT_ALONE };
-
-static const struct option longs[] = {
-    {"by", required_argument, NULL, OPT_BY},
-    {"live", no_argument, NULL, OPT_LIVE},
-    {"peak", no_argument, NULL, OPT_PEAK},
-    {"total", no_argument, NULL, OPT_TOTAL},
-    {"top", required_argument, NULL, OPT_TOP},
-    {"json", no_argument, NULL, OPT_JSON},
-    {"no-children", no_argument, NULL, OPT_ALONE},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
-/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-        switch (option) {
-        case OPT_BY:
-            if (!parse_by(argv[0], optarg, BY_DOMAIN, &options->by))
-                return MISUSED;
-            break;
-        case OPT_LIVE:
-        case OPT_PEAK:
-        case OPT_TOTAL:
-            options->moment = option == OPT_LIVE   ? MOMENT_LIVE
-                              : option == OPT_PEAK ? MOMENT_PEAK
-                                                   : MOMENT_TOTAL;
-            options->moment_chosen = true;
-            break;
-        case OPT_TOP:
-            if (!parse_count(argv[0], "--top", optarg, &options->top))
-                return MISUSED;
-            break;
-        case OPT_JSON:
-            options->json = true;
-            break;
-        case OPT_ALONE:
-            options->children = false;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
-    if (argc - optind > 1) {
-        say(argv[0], "one ledger at a time; see \"heapglass report --help\"");
-        return MISUSED;
-    }
-    options->name = argv[optind]; /* NULL at the end */
-    return -1;
+    const struct option_known known[] = {
+        {"by", 0, OPTION_BY, &options->by, BY_DOMAIN},
+        {"live", 0, OPTION_PICK, &options->moment, MOMENT_LIVE},
+        {"peak", 0, OPTION_PICK, &options->moment, MOMENT_PEAK},
+        {"total", 0, OPTION_PICK, &options->moment, MOMENT_TOTAL},
+        {"top", 0, OPTION_COUNT, &options->top, 0},
+        {"json", 0, OPTION_ON, &options->json, 0},
+        {"no-children", 0, OPTION_OFF, &options->children, 0},
+        {0},
+    };
+    return options_read_one(argc, argv, known, help, "ledger", &options->name);
 }
 
 static bool show(const struct options *options, const struct gathering *family,
@@ -105,8 +61,8 @@ static bool show(const struct options *options, const struct gathering *family,
     struct report report = {
         .family = family,
         .table = table,
-        .moment = options->moment_chosen ? options->moment
-                                         : report_default_moment(family),
+        .moment = options->moment != MOMENTS ? (enum moment)options->moment
+                                             : report_default_moment(family),
         .top = options->top,
     };
     struct table_row *rows = table_rows(table, &report.count);
@@ -127,7 +83,7 @@ static bool show(const struct options *options, const struct gathering *family,
 
 int command_report(int argc, char **argv)
 {
-    struct options options = {.children = true, .top = 20};
+    struct options options = {.moment = MOMENTS, .children = true, .top = 20};
     struct gathering family;
     int status = parse(argc, argv, &options);
     if (status >= 0)

@@ -3,15 +3,13 @@
 #include "ledger/snapshot.h"
 
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/replace.h"
 #include "cli/subject.h"
 #include "report/facts.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const char help[] =
     "usage: heapglass snapshot [FILE|PID] -o FILE\n"
@@ -25,43 +23,24 @@ static const char help[] =
     "  -o FILE  where it goes; only a ledger is overwritten\n"
     "  --help   this text\n";
 
-static const struct option longs[] = {
-    {"output", required_argument, NULL, 'o'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 struct options {
     const char *name;
     const char *output;
 };
 
-/* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":o:h", longs, NULL)) != -1) {
-        switch (option) {
-        case 'o':
-            options->output = optarg;
-            break;
-        case 'h':
-            return show_help(help);
-        default:
-            say_bad_option(argv, option);
-            return MISUSED;
-        }
-    }
-    if (argc - optind > 1) {
-        say(argv[0], "one ledger at a time; see \"heapglass snapshot --help\"");
-        return MISUSED;
-    }
-    if (options->output == NULL) {
+    const struct option_known known[] = {
+        {"output", 'o', OPTION_TEXT, &options->output, 0},
+        {0},
+    };
+    int status =
+        options_read_one(argc, argv, known, help, "ledger", &options->name);
+    if (status < 0 && options->output == NULL) {
         say(argv[0], "say where it goes, with -o FILE");
         return MISUSED;
     }
-    options->name = argv[optind];
-    return -1;
+    return status;
 }
 
 static bool write_snapshot(const struct process *process, const char *path)

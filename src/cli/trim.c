@@ -2,6 +2,7 @@
 /* trim.c - `heapglass trim`: a running program gives back what is free. */
 #include "cli/ask.h"
 #include "cli/command.h"
+#include "cli/options.h"
 #include "cli/subject.h"
 #include "report/human.h"
 
@@ -21,11 +22,6 @@ static const char help[] =
     "\n"
     "  --help  this text\n";
 
-static const struct option longs[] = {
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 static bool trim(const char *name)
 {
     const struct gather_options how = {.parts = LEDGER_PART_TIMELINE};
@@ -36,12 +32,7 @@ static bool trim(const char *name)
     if (!subject_gather_accounts(name, &how, &one))
         return false;
     const struct process *process = &one.processes[0];
-    const struct ledger_header *header = &process->copy->header;
-    if (process->fate != FATE_RUNNING || header->state != LEDGER_RUNNING) {
-        say(name, "does not run; \"heapglass list\" shows those that do");
-    } else if (!ledger_is_traced(header)) {
-        say(name, "is not watched, so it hears nothing; run it without --untraced");
-    } else if (ask_program(process, LEDGER_TRIM, &answer)) {
+    if (ask_program(name, process, LEDGER_TRIM, &answer)) {
         char given[HUMAN_BYTES], before[HUMAN_BYTES], after[HUMAN_BYTES];
         printf("%s given back; resident %s, was %s\n",
                human_size(given, answer.given_bytes),
@@ -55,13 +46,10 @@ static bool trim(const char *name)
 
 int command_trim(int argc, char **argv)
 {
-    int option;
-    while ((option = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
-        if (option == 'h')
-            return show_help(help);
-        say_bad_option(argv, option);
-        return MISUSED;
-    }
+    const struct option_known none[] = {{0}};
+    int status = options_read(argc, argv, none, help);
+    if (status >= 0)
+        return status;
     if (argc - optind != 1) {
         say(argv[0], "name one running program; \"heapglass list\" shows them");
         return MISUSED;

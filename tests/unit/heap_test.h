@@ -6,18 +6,11 @@
 #include "base/base.h"
 #include "base/pages.h"
 #include "heap/heap.h"
+#include "sanitized.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HG_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HG_SANITIZED
-#endif
-#endif
 
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)

@@ -8,6 +8,9 @@
 #include "ledger/tree.h"
 #include "ledger/writer.h"
 
+#include "../sanitized.h"
+#include "../suite.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,41 +23,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HG_SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HG_SANITIZED
-#endif
-#endif
-
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
 #define ALL_PARTS (LEDGER_PART_ACCOUNTS | LEDGER_PART_TIMELINE)
 
 /* Of the smallest ledger that the writer makes: see make_small_ledger(). */
 enum { SMALL_NODES = 1024, SMALL_CODES = 128, SMALL_STRINGS = 16 * 1024 };
-
-/* A folder of the test's own, which is the working folder; in memory where that can
-   be, for a disk makes hundreds of ledgers slow. */
-static inline void enter_folder(void)
-{
-    char shared[] = "/dev/shm/heapglass-test-XXXXXX";
-    char folder[] = "/tmp/heapglass-test-XXXXXX";
-    if (mkdtemp(shared) != NULL && chdir(shared) == 0)
-        return;
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    ck_assert_int_eq(chdir(folder), 0);
-}
-
-static inline void leave_folder(void)
-{
-    char folder[PATH_MAX];
-    char command[PATH_MAX + 16];
-    ck_assert_ptr_nonnull(getcwd(folder, sizeof folder));
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    ck_assert_int_eq(system(command), 0);
-}
 
 /* `name` in the working folder, as an absolute path. */
 static inline void path_here(const char *name, char path[PATH_MAX])
@@ -142,25 +116,5 @@ static inline void ends_well(pid_t child)
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_int_eq(status, 0);
 }
-
-/* Run a suite whose tests each have a folder of their own; to be main()'s result.
- */
-static inline int run_suite(const char *name, const TTest *const *tests,
-                            size_t count)
-{
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    tcase_add_checked_fixture(tcase, enter_folder, leave_folder);
-    tcase_set_timeout(tcase, 60);
-    for (size_t i = 0; i < count; i++)
-        tcase_add_test(tcase, tests[i]);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-#define RUN_SUITE(name, tests) run_suite(name, tests, sizeof tests / sizeof *tests)
 
 #endif
