@@ -89,7 +89,7 @@ void maker_begin(struct ledger_maker *maker)
     header->mode = LEDGER_MODE_STACKS;
     header->recycled = 1;
     header->command = maker_bytes(maker, command, sizeof command);
-    header->folder = maker_text(maker, "/work/shop");
+    header->folder = maker_text(maker, "/home/shop");
     header->recycled_how = maker_text(maker, "free lists off");
     header->python = maker_text(maker, "3.13.0");
 

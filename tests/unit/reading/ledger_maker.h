@@ -36,7 +36,7 @@ enum { MAIN_THREAD = LEDGER_FIRST_THREAD };
 
 /*
  * Begin the ledger of "python3 app.py", process 4711 of session 4711, in the
- * folder /work/shop: ended well after 12 s, traced by stacks, with one thread
+ * folder /home/shop: ended well after 12 s, traced by stacks, with one thread
  * and nothing allocated.
  */
 void maker_begin(struct ledger_maker *maker);

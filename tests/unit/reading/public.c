@@ -13,8 +13,8 @@ static void write_ledger(const char *path, uint64_t more_bytes)
 {
     struct ledger_maker maker;
     maker_begin(&maker);
-    uint32_t app = maker_code(&maker, "/work/shop/app.py", "main", 10);
-    uint32_t load = maker_code(&maker, "/work/shop/db.py", "load", 3);
+    uint32_t app = maker_code(&maker, "/home/shop/app.py", "main", 10);
+    uint32_t load = maker_code(&maker, "/home/shop/db.py", "load", 3);
     uint32_t caller = maker_node(&maker, MAIN_THREAD, app, 12);
     uint32_t freed = maker_node(&maker, caller, load, 5);
     maker_allocated(&maker, maker_node(&maker, caller, load, 4), 100);
@@ -57,7 +57,7 @@ START_TEST(the_program_and_its_process_are_told)
     hg_ledger *ledger = open_ledger("a.hg");
 
     hg_ledger_program(ledger, &program);
-    ck_assert_str_eq(program.folder, "/work/shop");
+    ck_assert_str_eq(program.folder, "/home/shop");
     ck_assert_str_eq(program.mode, "stacks");
     ck_assert_ptr_null(program.displaced);
     ck_assert_uint_eq(program.processes, 1);
@@ -119,7 +119,7 @@ START_TEST(rows_come_with_the_biggest_first_and_outlive_the_ledger)
     hg_ledger_close(ledger);
 
     ck_assert_int_eq(hg_rows_get(rows, 0, &row), HG_OK);
-    ck_assert_str_eq(row.place.file, "/work/shop/db.py");
+    ck_assert_str_eq(row.place.file, "/home/shop/db.py");
     ck_assert_str_eq(row.place.function, "load");
     ck_assert_int_eq(row.place.line, 4);
     ck_assert_uint_eq(row.now.live.bytes, 100);

@@ -73,8 +73,8 @@ static void make_shop(struct ledger_maker *maker)
 {
     maker_begin(maker);
     maker->header.peak_time_ns = 8100000000;
-    uint32_t outer = maker_line(maker, "/work/shop/app.py", "<module>", 40);
-    uint32_t load = maker_code(maker, "/work/shop/db.py", "load.<locals>.row", 3);
+    uint32_t outer = maker_line(maker, "/home/shop/app.py", "<module>", 40);
+    uint32_t load = maker_code(maker, "/home/shop/db.py", "load.<locals>.row", 3);
     for (int i = 0; i < 1500; i++)
         maker_allocated(maker, maker_node(maker, outer, load, 4), 1000);
     maker_allocated(maker, outer, 500000);
@@ -161,7 +161,7 @@ START_TEST(the_import_system_is_left_out_of_stacks_but_for_what_it_got_itself)
     const char *file = "<frozen importlib._bootstrap>";
     uint32_t load = maker_code(&maker, file, "_find_and_load", 1170);
     uint32_t get = maker_code(&maker, file, "_compile_bytecode", 727);
-    uint32_t outer = maker_line(&maker, "/work/shop/app.py", "<module>", 40);
+    uint32_t outer = maker_line(&maker, "/home/shop/app.py", "<module>", 40);
     uint32_t first = maker_node(&maker, outer, load, 1178);
     maker_allocated(&maker, maker_node(&maker, first, get, 729), 100);
     maker_write(&maker, "import.hg");
@@ -315,7 +315,7 @@ START_TEST(json_has_every_row_and_totals_with_the_same_keys)
     char *text = report_of("shop.hg", BY_LINE, MOMENT_PEAK, true);
     ck_assert_ptr_nonnull(strstr(
         text,
-        "    {\"file\": \"/work/shop/db.py\", \"line\": 4, \"function\": "
+        "    {\"file\": \"/home/shop/db.py\", \"line\": 4, \"function\": "
         "\"load.<locals>.row\", \"live_bytes\": 1500000, \"live_blocks\": 1500, "
         "\"total_bytes\": 1500000, \"total_blocks\": 1500, \"peak_bytes\": "
         "1500000, "
@@ -337,7 +337,7 @@ START_TEST(a_diff_marks_what_is_new_and_gone)
     struct ledger_maker maker;
     write_shop("a.hg");
     maker_begin(&maker);
-    maker_allocated(&maker, maker_line(&maker, "/work/shop/db.py", "load", 9),
+    maker_allocated(&maker, maker_line(&maker, "/home/shop/db.py", "load", 9),
                     2000);
     maker_write(&maker, "b.hg");
     maker_drop(&maker);

@@ -32,7 +32,7 @@ static void write_seed(struct ledger_maker *maker, const char *name)
 }
 
 /* A name with bytes that are no UTF-8, control characters, and folders. */
-static const char odd_name[] = "/work/shop/\xff\x1b[31m/\xe4\xb8\xad/app.py";
+static const char odd_name[] = "/home/shop/\xff\x1b[31m/\xe4\xb8\xad/app.py";
 
 static void make_tree(struct ledger_maker *maker)
 {

@@ -16,8 +16,8 @@
 static void make_program(struct ledger_maker *maker)
 {
     maker_begin(maker);
-    uint32_t app = maker_code(maker, "/work/shop/app.py", "main", 10);
-    uint32_t load = maker_code(maker, "/work/shop/db.py", "load", 3);
+    uint32_t app = maker_code(maker, "/home/shop/app.py", "main", 10);
+    uint32_t load = maker_code(maker, "/home/shop/db.py", "load", 3);
     uint32_t first = maker_node(maker, MAIN_THREAD, app, 12);
     uint32_t second = maker_node(maker, MAIN_THREAD, app, 13);
     maker_allocated(maker, maker_node(maker, first, load, 4), 100);
@@ -66,7 +66,7 @@ START_TEST(by_line_stacks_that_end_on_one_line_are_one_row)
 
     struct table_row *rows = rows_of(table, 3);
     ck_assert_uint_eq(live(&rows[0]), 103);
-    ck_assert_text(table, rows[0].place.file, "/work/shop/db.py");
+    ck_assert_text(table, rows[0].place.file, "/home/shop/db.py");
     ck_assert_text(table, rows[0].place.function, "load");
     ck_assert_uint_eq(rows[0].place.line, 4);
     ck_assert_uint_eq(live(&rows[1]), 20);
@@ -205,8 +205,8 @@ START_TEST(ledgers_merge_by_names)
 
         make_program(&two);
         maker_line(&two, "/usr/lib/x.py", "x", 1);
-        uint32_t outer = maker_line(&two, "/work/shop/app.py", "main", 12);
-        uint32_t load = maker_code(&two, "/work/shop/db.py", "load", 3);
+        uint32_t outer = maker_line(&two, "/home/shop/app.py", "main", 12);
+        uint32_t load = maker_code(&two, "/home/shop/db.py", "load", 3);
         maker_allocated(&two, maker_node(&two, outer, load, 4), 1000);
         add(table, SIDE_A, &two);
 
@@ -251,7 +251,7 @@ START_TEST(a_relative_file_belongs_to_the_folder_of_its_program)
     add(table, SIDE_A, &maker);
 
     struct table_row *rows = rows_of(table, 1);
-    ck_assert_text(table, table_folder_of(table, rows[0].place.file), "/work/shop");
+    ck_assert_text(table, table_folder_of(table, rows[0].place.file), "/home/shop");
     free(rows);
     table_free(table);
 }

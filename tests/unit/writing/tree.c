@@ -154,7 +154,7 @@ START_TEST(codes_with_equal_names_are_one)
     ck_assert_uint_eq(code_of("/work/app.py", "main", 10), 1);
     ck_assert_uint_eq(code_of("/work/app.py", "main", 11), 2);
     ck_assert_uint_eq(code_of("/work/app.py", "load", 10), 3);
-    ck_assert_uint_eq(code_of("/work/shop.py", "main", 10), 4);
+    ck_assert_uint_eq(code_of("/home/shop.py", "main", 10), 4);
     ck_assert_uint_eq(code_of("/work/app.pym", "ain", 10), 5);
     ck_assert_uint_eq(code_of("/work/app.py", "main", 10), 1);
     ck_assert_uint_eq(ledger_used(&ledger, LEDGER_CODES), 6);
