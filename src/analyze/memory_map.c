@@ -154,7 +154,7 @@ static void on_pool(void *arg, const struct anatomy_pool *pool)
         uint32_t to = i + 1;
         while (to < pool->capacity && pool->kind[to] == pool->kind[i])
             to++;
-        uint64_t end = pool->start + (uint64_t)to * pool->block_bytes;
+        uint64_t end = pool->start + pool->lead + (uint64_t)to * pool->block_bytes;
         claim_heap(mapping, parts[pool->kind[i]], at,
                    resident_in_arena(mapping, at, end));
         at = end;

@@ -113,10 +113,12 @@ static uint64_t look_at_page(struct looking *looking,
     bool shared = false;
     uint64_t live = 0;
     uint64_t blocks = 0;
-    uint32_t i = (uint32_t)(page / pool->block_bytes);
-    for (; i < pool->capacity && (uint64_t)i * pool->block_bytes < page + PEER_PAGE;
-         i++) {
-        uint64_t start = (uint64_t)i * pool->block_bytes;
+    uint32_t i =
+        page == 0 ? 0 : (uint32_t)((page - pool->lead) / pool->block_bytes);
+    for (; i < pool->capacity; i++) {
+        uint64_t start = pool->lead + (uint64_t)i * pool->block_bytes;
+        if (start >= page + PEER_PAGE)
+            break;
         if (pool->kind[i] != BLOCK_LIVE)
             continue;
         struct occupancy_pin *pin =

@@ -16,7 +16,7 @@ struct occupancy_class {
 
 /* As the heap has them. */
 #define OCCUPANCY_SLOTS 64u
-#define OCCUPANCY_CLASSES 89u /* at most, and the large ones; 0 bytes: these */
+#define OCCUPANCY_CLASSES 93u /* at most, and the large ones; 0 bytes: these */
 
 #define SLOT_FREE UINT8_MAX /* in no pool */
 

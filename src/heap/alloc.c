@@ -101,14 +101,18 @@ static void *alloc_aligned(struct thread_heap *heap, size_t align, size_t bytes,
         return NULL;
     if (bytes == 0)
         bytes = 1;
-    /* Pools begin at a multiple of SLOT_BYTES, and there is a class for every
-       multiple of a power of two that is not below an eighth of the size's
-       doubling; so blocks of the class of a multiple of `align` are multiples of
-       it. */
     size_t rounded = (bytes + align - 1) & ~(align - 1);
+    size_t stepped = (rounded + ALIGNED_STEP - 1) & ~(size_t)(ALIGNED_STEP - 1);
+    if (stepped <= ALIGNED_CLASSES * ALIGNED_STEP)
+        return pooled_alloc(
+            heap, ALIGNED_FIRST + (unsigned)(stepped / ALIGNED_STEP) - 1, place);
     /* A small block whose slack does not fit beside the tag; see struct place. */
     if (heap->keeps_tags && rounded <= SMALL_MAX && rounded - bytes > 30)
         rounded = (SMALL_MAX + align) & ~(align - 1);
+    /* Pools begin at a multiple of SLOT_BYTES, these have no lead, and there is a
+       class for every multiple of a power of two that is not below an eighth of the
+       size's doubling; so blocks of the class of a multiple of `align` are
+       multiples of it. */
     if (rounded <= MEDIUM_MAX)
         return pooled_alloc(heap, class_of(rounded), place);
     if (bytes <= LARGE_MAX && align <= ARENA_BYTES)

@@ -41,6 +41,7 @@ enum anatomy_block {
 struct anatomy_pool {
     uint64_t start;
     size_t bytes; /* of the pool */
+    size_t lead;  /* before its first block */
     unsigned class;
     size_t block_bytes;
     uint32_t capacity;

@@ -58,12 +58,12 @@ static bool mark_freed(struct walk *walk, const struct pool *pool, uint64_t star
 {
     const struct size_class *c = &heap_classes[pool->class];
     while (link != 0) {
-        uint64_t within = link - start;
+        uint64_t within = link - start - c->lead;
         if (within > (uint64_t)(c->capacity - 1) * c->bytes ||
             within % c->bytes != 0 || walk->kind[within / c->bytes] != BLOCK_LIVE)
             return false;
         walk->kind[within / c->bytes] = BLOCK_FREED;
-        memcpy(&link, walk->bytes + within, sizeof link);
+        memcpy(&link, walk->bytes + c->lead + within, sizeof link);
     }
     return true;
 }
@@ -137,6 +137,7 @@ static void visit_pool(struct walk *walk, const struct pool *pool, uint64_t star
     struct anatomy_pool seen = {
         .start = start,
         .bytes = pool->slots * SLOT_BYTES,
+        .lead = c->lead,
         .class = pool->class,
         .block_bytes = c->bytes,
         .capacity = c->capacity,

@@ -67,13 +67,15 @@ static uint32_t live_pages(const struct pool *pool, const uint64_t *bits)
 {
     uint32_t bytes = heap_classes[pool->class].bytes;
     uint32_t capacity = pool_capacity(pool);
+    size_t lead = pool_lead(pool);
     uint32_t pages = 0;
     for (uint32_t base = 0; base < capacity; base += 64) {
         uint64_t live = ~bits[base / 64];
         if (capacity - base < 64)
             live &= ((uint64_t)1 << (capacity - base)) - 1;
         for (; live != 0; live &= live - 1) {
-            size_t start = (size_t)(base + (uint32_t)__builtin_ctzll(live)) * bytes;
+            size_t start =
+                lead + (size_t)(base + (uint32_t)__builtin_ctzll(live)) * bytes;
             unsigned first = (unsigned)(start / PAGE_BYTES);
             unsigned last = (unsigned)((start + bytes - 1) / PAGE_BYTES);
             pages |= (UINT32_MAX >> (31 - (last - first))) << first;
@@ -88,11 +90,12 @@ static void list_again(struct pool *pool, const uint64_t *bits)
     uint32_t bytes = heap_classes[pool->class].bytes;
     uint32_t capacity = pool_capacity(pool);
     char *start = pool_start(pool);
+    size_t lead = pool_lead(pool);
     void **end = &pool->free;
     for (uint32_t base = 0; base < capacity; base += 64) {
         for (uint64_t free = bits[base / 64]; free != 0; free &= free - 1) {
             size_t within =
-                (size_t)(base + (uint32_t)__builtin_ctzll(free)) * bytes;
+                lead + (size_t)(base + (uint32_t)__builtin_ctzll(free)) * bytes;
             if ((pool->absent >> within / PAGE_BYTES & 1) != 0)
                 continue;
             *end = start + within;

@@ -62,8 +62,9 @@ static inline bool heap_in_window(const void *address, size_t *offset)
     return *offset < bytes;
 }
 
-/* The index of a block within its pool of one slot; slots are aligned to their
- * size. */
+/* The index of a block, by its start, within its pool of one slot; slots are
+ * aligned to their size, and what lies before the first block is less than a block.
+ */
 static inline uint32_t heap_block_index(const struct pool *pool, const void *block)
 {
     uint64_t within = (uintptr_t)block & (SLOT_BYTES - 1);

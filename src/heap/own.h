@@ -33,6 +33,7 @@ struct size_class {
     uint32_t pages;      /* bit i: a block begins in page i of a pool */
     uint16_t capacity;   /* blocks in a pool */
     uint8_t slots;       /* of a pool */
+    uint8_t lead;        /* bytes before its first block; less than a block */
 };
 
 extern struct size_class heap_classes[CLASSES]; /* set before threads start */
@@ -51,7 +52,8 @@ static inline unsigned class_of(size_t bytes) /* 1..MEDIUM_MAX */
 /* The first block of the class that begins in this page of a pool, or later. */
 static inline uint32_t page_first_block(const struct size_class *c, unsigned page)
 {
-    uint32_t block = (uint32_t)((page * PAGE_BYTES + c->bytes - 1) / c->bytes);
+    size_t at = page == 0 ? 0 : page * PAGE_BYTES - c->lead;
+    uint32_t block = (uint32_t)((at + c->bytes - 1) / c->bytes);
     return block < c->capacity ? block : c->capacity;
 }
 
@@ -238,16 +240,22 @@ static inline char *pool_start(const struct pool *pool)
     return slot_start(pool_slot(pool));
 }
 
+static inline size_t pool_lead(const struct pool *pool) /* not large */
+{
+    return heap_classes[pool->class].lead;
+}
+
 /*
  * Of an offset from the beginning of a pool: the block's number is the upper half,
  * and the lower half is below the reciprocal iff a block begins there.  For with
- * offset = n * size + rest and reciprocal * size = 2^32 + e, where e < size, the
- * product is n * 2^32 + n * e + rest * reciprocal; class.c asserts that the sizes
- * are small enough for n * e < reciprocal.
+ * offset - lead = n * size + rest and reciprocal * size = 2^32 + e, where e < size,
+ * the product is n * 2^32 + n * e + rest * reciprocal; class.c asserts that the
+ * sizes are small enough for n * e < reciprocal.  In the lead, no number is small
+ * enough for a block's.
  */
 static inline uint64_t pool_product(const struct pool *pool, size_t within)
 {
-    return (uint64_t)within * pool->reciprocal;
+    return (uint64_t)(within - pool_lead(pool)) * pool->reciprocal;
 }
 
 static inline uint32_t pool_capacity(const struct pool *pool) /* not large */

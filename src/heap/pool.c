@@ -285,7 +285,7 @@ static void pool_carve(struct thread_heap *heap, struct pool *pool)
     unsigned page = (unsigned)__builtin_ctz(pool->absent);
     uint32_t from = page_first_block(c, page);
     uint32_t to = page_first_block(c, page + 1);
-    char *first = pool_start(pool) + (size_t)from * c->bytes;
+    char *first = pool_start(pool) + c->lead + (size_t)from * c->bytes;
     char *block = first;
     for (uint32_t i = from + 1; i < to; i++) {
         *(void **)block = block + c->bytes;

@@ -21,15 +21,15 @@
 #define FOUR(x) x, x, x, x
 #define SIXTEEN(x) FOUR(x), FOUR(x), FOUR(x), FOUR(x)
 #if BLOCK_ALIGN == 8
-#define EACH_CLASS(x) FOUR(SIXTEEN(x)), SIXTEEN(x), FOUR(x), FOUR(x)
+#define EACH_CLASS(x) FOUR(SIXTEEN(x)), SIXTEEN(x), FOUR(x), FOUR(x), FOUR(x)
 #else
-#define EACH_CLASS(x) FOUR(SIXTEEN(x)), FOUR(x), FOUR(x)
+#define EACH_CLASS(x) FOUR(SIXTEEN(x)), FOUR(x), FOUR(x), FOUR(x)
 #endif
 
 /* The compiler warns of more initialisers than classes, this of fewer. */
 struct thread_heap heap_exhausted = {.pool = {EACH_CLASS(&pool_exhausted)},
                                      .id = NO_INDEX};
-_Static_assert(CLASSES == (BLOCK_ALIGN == 8 ? 88 : 72), "EACH_CLASS");
+_Static_assert(CLASSES == (BLOCK_ALIGN == 8 ? 92 : 76), "EACH_CLASS");
 
 __thread struct heap *heap_mine __attribute__((tls_model("initial-exec"))) =
     &heap_exhausted.fast;

@@ -60,12 +60,16 @@
 
 /*
  * Size classes.  Small ones are steps of BLOCK_ALIGN and live in pools of one slot;
- * medium ones are eight to a doubling, in pools of a few slots.  A large block is a
- * run of slots of its own.
+ * medium ones are eight to a doubling, in pools of a few slots; aligned ones have
+ * the multiples of ALIGNED_STEP among the small sizes whose pools have a lead, for
+ * who asks for more than BLOCK_ALIGN.  A large block is a run of slots of its own.
  */
 #define MEDIUM_MAX SLOT_BYTES
 #define MEDIUM_CLASSES ((SLOT_SHIFT - 9u) * 8u)
-#define CLASSES (SMALL_CLASSES + MEDIUM_CLASSES)
+#define ALIGNED_STEP 64u
+#define ALIGNED_CLASSES 4u
+#define ALIGNED_FIRST (SMALL_CLASSES + MEDIUM_CLASSES)
+#define CLASSES (ALIGNED_FIRST + ALIGNED_CLASSES)
 #define CLASS_LARGE CLASSES
 #define LARGE_MAX (ARENA_BYTES / 2)
 

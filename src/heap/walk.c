@@ -135,6 +135,7 @@ static HG_RACY void walk_pool(void *arg, struct pool *pool)
     uint32_t capacity = pool_capacity(pool);
     size_t bytes = heap_classes[pool->class].bytes;
     uint32_t *tags = pool->tags;
+    block += pool_lead(pool);
     for (uint32_t i = 0; i < capacity; i++) {
         if ((bits[i / 64] >> i % 64 & 1) == 0) {
             uint32_t *tag = tags == NULL ? NULL : &tags[i];
