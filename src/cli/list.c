@@ -16,9 +16,9 @@
 static const char help[] =
     "usage: heapglass list [--json]\n"
     "\n"
-    "Show the programs that keep a ledger, running or ended, the newest first.  "
-    "Those\n"
-    "whose ledger has a name of its own (run -o FILE) are shown while they run.\n"
+    "Show the programs that keep a ledger, running or ended, the newest first.\n"
+    "Those whose ledger has a name of its own (run -o FILE) are shown while they\n"
+    "run.\n"
     "\n"
     "  live   bytes that it holds, or held when its interpreter began to finalize\n"
     "  peak   the most it ever held\n"

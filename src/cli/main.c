@@ -14,25 +14,19 @@ static const char help[] =
     "  run       run a program, with exact accounts    heapglass run app.py\n"
     "  report    who held memory: at the peak, now     heapglass report\n"
     "  gc        what Python's collector did           heapglass gc\n"
-    "  plot      memory over time                      heapglass plot -o mem.svg\n"
-    "  snapshot  keep the accounts of this moment      heapglass snapshot 4711 -o "
-    "a.hg\n"
+    "  plot      memory over time                      heapglass plot -o m.svg\n"
+    "  snapshot  keep the accounts of this moment      heapglass snapshot -o a.hg\n"
     "  diff      what grew between two moments         heapglass diff a.hg b.hg\n"
     "  map       where a process's memory is           heapglass map 4711\n"
     "  arenas    how full its heap is, and what keeps  heapglass arenas 4711\n"
     "  trim      give free memory back at once         heapglass trim 4711\n"
     "  list      the programs that keep a ledger       heapglass list\n"
     "\n"
-    "FILE is a ledger, PID a running program; without either, the newest ledger is "
-    "meant.\n"
-    "Sizes are in bytes; 1 MiB is 1048576.  Reports go to standard output, the "
-    "rest\n"
-    "to standard error.  Exit status: 0 done, 1 could not, 2 misused; \"heapglass "
-    "run\" "
-    "exits\n"
-    "as the program did.  \"heapglass COMMAND --help\" explains a command, \"man "
-    "heapglass\" "
-    "the rest.\n";
+    "FILE is a ledger, PID a running program; without either, the newest ledger\n"
+    "is meant.  Sizes are in bytes; 1 MiB is 1048576.  Reports go to standard\n"
+    "output, the rest to standard error.  Exit status: 0 done, 1 could not, 2\n"
+    "misused; \"heapglass run\" exits as the program did.  \"heapglass COMMAND\n"
+    "--help\" explains a command, \"man heapglass\" the rest.\n";
 
 static const struct {
     const char *name;

@@ -22,28 +22,26 @@
 static const char help[] =
     "usage: heapglass run [options] [--] PROGRAM [ARG...]\n"
     "\n"
-    "Run a program and keep exact accounts of its memory.  PROGRAM is app.py,\n"
-    "-m module or -c code (for the python3 of the PATH), or any program: a Python "
-    "by\n"
-    "name or path, a script.  Its pid, streams, signals and exit status are its "
+    "Run a program and keep exact accounts of its memory.  PROGRAM is app.py, -m\n"
+    "module or -c code (for the python3 of the PATH), or any program: a Python by\n"
+    "name or path, a script.  Its pid, streams, signals and exit status are its\n"
     "own.\n"
     "\n"
     "  -o FILE        where the ledger goes; without it, a folder of yours: see\n"
     "                 \"heapglass list\".  The ledgers of children are FILE.PID\n"
     "  --lines        account by line, not by whole stack: faster\n"
     "  --untraced     memory over time alone: fastest\n"
-    "  --no-recycled  leave out objects that Python recycles itself: faster, less "
-    "exact\n"
+    "  --no-recycled  leave out objects that Python recycles itself: faster, less\n"
+    "                 exact\n"
     "  --no-native    leave malloc alone: what extension modules take from it has\n"
     "                 no owner then\n"
-    "  --native       watch programs that are no Python, too, by their call "
-    "stacks\n"
+    "  --native       watch programs that are no Python, too, by their call\n"
+    "                 stacks\n"
     "  --no-children  this process alone\n"
     "  --help         this text\n"
     "\n"
-    "Exit status: the program's own; 127 if it was not found, 126 if it could not "
-    "be\n"
-    "executed, 125 if heapglass could not start it.\n";
+    "Exit status: the program's own; 127 if it was not found, 126 if it could not\n"
+    "be executed, 125 if heapglass could not start it.\n";
 
 struct options {
     const char *ledger;

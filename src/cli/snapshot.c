@@ -14,11 +14,9 @@
 static const char help[] =
     "usage: heapglass snapshot [FILE|PID] -o FILE\n"
     "\n"
-    "Keep the accounts that a program has at this moment, packed into a file of "
-    "their\n"
-    "own, for \"heapglass diff\" and all other commands.  Of one process; without "
-    "a name,\n"
-    "of the newest ledger.  The program does not notice.\n"
+    "Keep the accounts that a program has at this moment, packed into a file of\n"
+    "their own, for \"heapglass diff\" and all other commands.  Of one process;\n"
+    "without a name, of the newest ledger.  The program does not notice.\n"
     "\n"
     "  -o FILE  where it goes; only a ledger is overwritten\n"
     "  --help   this text\n";

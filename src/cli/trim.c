@@ -12,13 +12,10 @@
 static const char help[] =
     "usage: heapglass trim PID|FILE\n"
     "\n"
-    "Let a running program give the free memory of its heap back to the system at "
-    "once:\n"
-    "whole pools, single pages inside pools, and mappings that it keeps for the "
-    "next.\n"
-    "Other threads' pools follow when these need memory.  A program that sleeps "
-    "does so\n"
-    "when it wakes.\n"
+    "Let a running program give the free memory of its heap back to the system at\n"
+    "once: whole pools, single pages inside pools, and mappings that it keeps for\n"
+    "the next.  Other threads' pools follow when these need memory.  A program\n"
+    "that sleeps does so when it wakes.\n"
     "\n"
     "  --help  this text\n";
 
