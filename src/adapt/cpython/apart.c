@@ -282,6 +282,39 @@ static void attend(const struct py_layout *l, const void *state, const void *fra
         observer_no_frame();
 }
 
+#if HG_CHECK >= 2
+/* As frames_check() does it, with room of the thread's own. */
+static void check(const struct py_layout *l, struct view *view, void *frame,
+                  uint32_t base, uint32_t node)
+{
+    enum { DEEP = 5000, FRAMES_A_CHECK = 100 };
+    static __thread uint32_t skip;
+    bool lines = session.config.mode == LEDGER_MODE_LINES;
+    uint32_t want = base;
+    uint32_t n = 0;
+
+    if (node == LEDGER_NO_NODE || node == LEDGER_NOT_RECORDED)
+        return;
+    if (skip > 0) {
+        skip--;
+        return;
+    }
+    void *f = lines ? frames_started(l, frame) : frame;
+    for (; f != NULL; f = lines ? NULL : skip_shims(l, frame_previous(l, f))) {
+        if (n == view->capacity && !more_room(view))
+            return;
+        view->above[n++] = f;
+    }
+    if (n > DEEP)
+        skip = n / FRAMES_A_CHECK;
+    for (; n > 0; n--)
+        want = frames_name(l, want, view->above[n - 1],
+                           frame_ip(l, view->above[n - 1]));
+    HG_VERIFY(want == node || want == LEDGER_NOT_RECORDED,
+              "a node differs from a walk of all frames", frame);
+}
+#endif
+
 static void begin_anew(struct view *view, uint32_t now)
 {
     memset(view->cache, 0, sizeof view->cache);
@@ -311,7 +344,11 @@ uint32_t apart_node(void)
     uint32_t now = atomic_load_explicit(&generation, memory_order_relaxed);
     if (HG_UNLIKELY(view->generation != now))
         begin_anew(view, now);
-    return session.config.mode == LEDGER_MODE_LINES
-               ? line_node(l, view, frame, base)
-               : stack_node(l, view, frame, base);
+    uint32_t node = session.config.mode == LEDGER_MODE_LINES
+                        ? line_node(l, view, frame, base)
+                        : stack_node(l, view, frame, base);
+#if HG_CHECK >= 2
+    check(l, view, frame, base, node);
+#endif
+    return node;
 }
