@@ -9,7 +9,7 @@
 A version comes from pyenv, else from the machine, else from Debian's archive: the packages of
 a newer suite are unpacked into ~/.cache/heapglass, with the C library they were built against,
 and the program is told to use that. Nothing is installed and no right is needed, but Debian's
-keys, patchelf and the network.
+keys, patchelf and the network. CPython's own tests, where asked for, come in a tree beside it.
 """
 import argparse
 import fcntl
@@ -71,11 +71,13 @@ def find(version, fetch=True):
 
 def with_tests(version):
     """Path of an interpreter of `version` that has CPython's own tests. Raises Missing."""
-    for path in [*installed(version), find(version)]:
+    for path in installed(version):
         if os.access(path, os.X_OK) and (describe(path) or [""])[0] == version:
             code = "import importlib.util as u, sys; sys.exit(not u.find_spec('test.test_list'))"
             if not subprocess.run([path, "-I", "-c", code]).returncode:
                 return path
+    if version in SUITES:
+        return fetched(version, f"libpython{version}-testsuite")
     raise Missing(f"no Python {version} on this machine has its test suite")
 
 
@@ -86,14 +88,19 @@ def debian(version):
         return path
     if version not in SUITES:
         raise Missing(f"Python {version} is not installed")
+    return fetched(version)
+
+
+def fetched(version, *extra):
+    """Path of Debian's interpreter of `version`, with `extra` packages, from the archive."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "heapglass")
-    target = cache / f"python{version}-{SUITES[version]}"
+    target = cache / "-".join([f"python{version}", SUITES[version], *["tests"] * bool(extra)])
     python = target / f"usr/bin/python{version}"
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test jobs may want it at once
         if not python.exists():
-            unpack(version, target)
+            unpack(version, extra, target)
     return str(python)
 
 
@@ -117,8 +124,8 @@ def mirror():
     return (plain or ["http://deb.debian.org/debian"])[0]
 
 
-def unpack(version, target):
-    """Lay Python `version` and all the libraries it needs out under `target`."""
+def unpack(version, extra, target):
+    """Lay Python `version`, `extra` packages and all they need out under `target`."""
     for tool in "apt-get", "dpkg-deb", "patchelf":
         if not shutil.which(tool):
             raise Missing(f"no Python {version} on this machine, and {tool}, "
@@ -145,7 +152,7 @@ def unpack(version, target):
             apt += ["-o", f"{name}={value}"]
         call(*apt, "update")
         call(*apt, "install", "-y", "--download-only", "--no-install-recommends",
-             f"python{version}")
+             f"python{version}", *extra)
         for package in sorted((state / "archives").glob("*.deb")):
             call("dpkg-deb", "-x", str(package), str(state / "tree"))
         relocate(state / "tree", target, version)
