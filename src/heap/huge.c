@@ -202,20 +202,38 @@ static struct huge_kept kept_insert(struct huge_kept new)
     return old;
 }
 
-/* Half as much again is not too much: what is not reused lies beside its successor,
-   and blocks that have come out too large are often those of growing lists. */
+/* How well a kept mapping fits; 0: not at all.  Half as much again is not too much,
+   for what is not reused lies beside its successor; nor is a third too little. */
+static size_t fitness(const struct huge_kept *k, size_t bytes)
+{
+    if (k->start == NULL || k->bytes > bytes + bytes / 2 ||
+        bytes > k->bytes + k->bytes / 2)
+        return 0;
+    return k->bytes >= bytes ? SIZE_MAX - k->bytes : k->bytes;
+}
+
 static struct huge_kept kept_find(size_t bytes)
 {
-    unsigned best = KEPT_MAPPINGS;
-    for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
-        if (kept[i].start == NULL || kept[i].bytes < bytes ||
-            kept[i].bytes - bytes > bytes / 2)
-            continue;
-        if (best == KEPT_MAPPINGS || kept[i].bytes < kept[best].bytes)
+    unsigned best = 0;
+    for (unsigned i = 1; i < KEPT_MAPPINGS; i++)
+        if (fitness(&kept[i], bytes) > fitness(&kept[best], bytes))
             best = i;
-    }
-    return best == KEPT_MAPPINGS ? (struct huge_kept){NULL, 0, 0}
-                                 : kept_remove(best);
+    return fitness(&kept[best], bytes) != 0 ? kept_remove(best)
+                                            : (struct huge_kept){NULL, 0, 0};
+}
+
+/* Make what was kept as large as is needed; else it is gone. */
+static void kept_grow(struct huge_kept *mapping, size_t whole)
+{
+    if (mapping->start == NULL || mapping->bytes >= whole)
+        return;
+    void *moved = limit_allows(whole, false)
+                      ? pages_remap(mapping->start, mapping->bytes, whole, true)
+                      : NULL;
+    if (moved == NULL)
+        pages_unmap(mapping->start, mapping->bytes);
+    mapping->start = moved;
+    mapping->bytes = whole;
 }
 
 /* Those that have been kept for at least `age_ms`. */
@@ -301,6 +319,7 @@ void *huge_alloc(struct thread_heap *object, size_t bytes, size_t align, bool ze
     held_sub(mapping.bytes); /* for a census of the moment: it is in no table */
     lock_release(&huge_lock);
 
+    kept_grow(&mapping, whole);
     bool reused = mapping.start != NULL;
     if (!reused && (!limit_allows(whole, true) || !object_hold(object, whole)))
         return NULL;

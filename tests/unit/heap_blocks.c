@@ -248,7 +248,7 @@ START_TEST(huge_mapping_is_reused)
 }
 END_TEST
 
-START_TEST(reused_mapping_has_room_to_grow_and_is_cut_to_shrink)
+START_TEST(reused_mapping_has_room_to_grow_or_is_made_to_fit)
 {
     char *large = take(6 * MIB);
     give(large);
@@ -263,6 +263,11 @@ START_TEST(reused_mapping_has_room_to_grow_and_is_cut_to_shrink)
     give(block);
     /* More than half as much again would be wasted. */
     ck_assert_ptr_ne(take(2 * MIB), block);
+    /* But one that is a little too small is made larger. */
+    char *larger = take(5 * MIB);
+    ck_assert_uint_eq(census().free_pools, 0);
+    memset(larger, 1, 5 * MIB);
+    heap_check();
 }
 END_TEST
 
@@ -348,7 +353,7 @@ int main(void)
     tcase_add_test(t, large_block_grows_and_shrinks_where_it_is);
     tcase_add_test(t, huge_block_is_moved_with_its_contents);
     tcase_add_test(t, huge_mapping_is_reused);
-    tcase_add_test(t, reused_mapping_has_room_to_grow_and_is_cut_to_shrink);
+    tcase_add_test(t, reused_mapping_has_room_to_grow_or_is_made_to_fit);
     tcase_add_test(t, thousands_of_huge_blocks_are_found);
     tcase_add_test(t, what_is_not_a_block_is_not_found);
     tcase_add_test(t, slow_path_hook_may_ask_anything);
