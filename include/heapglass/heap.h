@@ -136,6 +136,16 @@ typedef void hg_on_block(void *block, size_t usable, size_t requested, uint32_t 
                          void *arg);
 HG_API void hg_heap_walk(hg_heap *heap, hg_on_block *call, void *arg);
 
+/*
+ * From now on find misuse, in all heaps: writing behind the end of a block as far
+ * as its slack reaches, writing to a freed block, freeing twice.  A report on
+ * standard error names the block and the tag, and the program is aborted.  Costs
+ * some time and memory; hg_usable_size() is then what was asked for, and caches
+ * keep nothing.  Every `check_every` times that a heap has to look for room the
+ * whole of it is checked; 0: never.  HG_EBUSY: there are blocks already.
+ */
+HG_API hg_status hg_harden(uint32_t check_every);
+
 /* --- where the bytes are ---------------------------------------------------------
  */
 

@@ -60,9 +60,10 @@ static void remove_from_list(char *list)
 /* Programs that this one starts shall know nothing of us. */
 static void hide_from_children(void)
 {
-    static const char *const names[] = {"HEAPGLASS_LEDGER", "HEAPGLASS_SESSION",
-                                        "HEAPGLASS_MODE",   "HEAPGLASS_RECYCLED",
-                                        "HEAPGLASS_NATIVE", "HEAPGLASS_CHILDREN"};
+    static const char *const names[] = {
+        "HEAPGLASS_LEDGER",   "HEAPGLASS_SESSION",    "HEAPGLASS_MODE",
+        "HEAPGLASS_RECYCLED", "HEAPGLASS_NATIVE",     "HEAPGLASS_CHILDREN",
+        "HEAPGLASS_HARDENED", "HEAPGLASS_CHECK_EVERY"};
     char *preload = getenv("LD_PRELOAD");
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -38,6 +38,14 @@ static const char help[] =
     "  --native       watch programs that are no Python, too, by their call\n"
     "                 stacks\n"
     "  --no-children  this process alone\n"
+    "  --hardened     find misuse of memory, at some cost: writing behind a block "
+    "or\n"
+    "                 to a freed one, freeing twice; say who allocated it, and "
+    "abort\n"
+    "  --check-every N\n"
+    "                 with --hardened: check the whole heap each N times that it "
+    "has\n"
+    "                 to look for room\n"
     "  --help         this text\n"
     "\n"
     "Exit status: the program's own; 127 if it was not found, 126 if it could not\n"
@@ -49,6 +57,8 @@ struct options {
     bool recycled;
     const char *native;
     bool children;
+    bool hardened;
+    const char *check_every; /* NULL: never */
     char **program;
 };
 
@@ -58,7 +68,9 @@ enum {
     OPT_NO_RECYCLED,
     OPT_NO_NATIVE,
     OPT_NATIVE,
-    OPT_ALONE
+    OPT_ALONE,
+    OPT_HARDENED,
+    OPT_CHECK_EVERY
 };
 
 static const struct option longs[] = {
@@ -69,9 +81,18 @@ static const struct option longs[] = {
     {"no-native", no_argument, NULL, OPT_NO_NATIVE},
     {"native", no_argument, NULL, OPT_NATIVE},
     {"no-children", no_argument, NULL, OPT_ALONE},
+    {"hardened", no_argument, NULL, OPT_HARDENED},
+    {"check-every", required_argument, NULL, OPT_CHECK_EVERY},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
+
+static bool is_count(const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    return digits > 0 && digits < 10 && text[digits] == 0 &&
+           strtoul(text, NULL, 10) > 0;
+}
 
 /* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
@@ -101,6 +122,18 @@ static int parse(int argc, char **argv, struct options *options)
         case OPT_ALONE:
             options->children = false;
             break;
+        case OPT_HARDENED:
+            options->hardened = true;
+            break;
+        case OPT_CHECK_EVERY:
+            if (!is_count(optarg)) {
+                say(argv[0],
+                    "--check-every wants a number from 1 to 999999999, not \"%s\"",
+                    optarg);
+                return RUN_FAILED;
+            }
+            options->check_every = optarg;
+            break;
         case 'm':
         case 'c':
             /* The option itself is one back, or two if its value stands apart. */
@@ -121,6 +154,14 @@ static int parse(int argc, char **argv, struct options *options)
     return -1;
 }
 
+static bool is_consistent(const char *command, const struct options *options)
+{
+    if (options->check_every == NULL || options->hardened)
+        return true;
+    say(command, "--check-every is for a hardened heap: add --hardened");
+    return false;
+}
+
 static bool set_environment(const struct options *options, const char *ledger,
                             const char *library)
 {
@@ -136,9 +177,12 @@ static bool set_environment(const struct options *options, const char *ledger,
         {"HEAPGLASS_RECYCLED", options->recycled ? "1" : "0"},
         {"HEAPGLASS_NATIVE", options->native},
         {"HEAPGLASS_CHILDREN", options->children ? "1" : "0"},
+        {"HEAPGLASS_HARDENED", options->hardened ? "1" : NULL},
+        {"HEAPGLASS_CHECK_EVERY", options->check_every},
     };
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
-        if (setenv(variables[i].name, variables[i].value, 1) != 0) {
+        if (variables[i].value != NULL &&
+            setenv(variables[i].name, variables[i].value, 1) != 0) {
             say(variables[i].name, "cannot be set: %s", strerror(errno));
             return false;
         }
@@ -193,6 +237,8 @@ int command_run(int argc, char **argv)
     struct program program;
 
     int status = parse(argc, argv, &options);
+    if (status < 0 && !is_consistent(argv[0], &options))
+        return RUN_FAILED;
     if (status < 0)
         status = program_find(options.program, &program);
     else

@@ -33,30 +33,33 @@ static inline size_t within_pool(size_t offset)
            ((size_t)heap_pool_at(offset)->slot_of_run << SLOT_SHIFT);
 }
 
-static void *pooled_slow(struct thread_heap *heap, unsigned class,
+static void *pooled_slow(struct thread_heap *heap, unsigned class, size_t bytes,
                          struct place *place)
 {
-    if (heap == &heap_exhausted) {
+    bool entered = heap == &heap_exhausted;
+    if (entered) {
         heap = thread_enter();
         if (heap == NULL)
             return NULL;
     }
-    void *block = class_alloc(heap, class);
+    void *block =
+        heap_hardened ? hard_alloc(heap, class, bytes) : class_alloc(heap, class);
     if (HG_LIKELY(block != NULL)) {
         struct pool *pool = pool_of((uintptr_t)block - heap_base());
         pool_place(pool, pool_block_index(pool, block), place);
     }
-    thread_slow_end(heap);
+    if (!heap_hardened || entered || heap->stirred)
+        thread_slow_end(heap);
     return block;
 }
 
 static inline void *pooled_alloc(struct thread_heap *heap, unsigned class,
-                                 struct place *place)
+                                 size_t bytes, struct place *place)
 {
     struct pool *pool = heap->pool[class];
     void *block = pool->free;
     if (HG_UNLIKELY(block == NULL))
-        return pooled_slow(heap, class, place);
+        return pooled_slow(heap, class, bytes, place);
     pool->free = *(void **)block;
     pool->used++;
     if (pool->tags == NULL)
@@ -66,22 +69,31 @@ static inline void *pooled_alloc(struct thread_heap *heap, unsigned class,
     return block;
 }
 
+/* A large or huge block. */
+static inline void *guarded(void *block, size_t bytes, const struct place *place)
+{
+    if (HG_UNLIKELY(heap_hardened) && block != NULL)
+        hard_guard(block, bytes, place->usable);
+    return block;
+}
+
 HG_ALWAYS_INLINE void *alloc(struct thread_heap *heap, size_t bytes, bool zero,
                              struct place *place)
 {
     if (bytes == 0)
         bytes = 1;
     if (HG_LIKELY(bytes <= MEDIUM_MAX)) {
-        void *block = pooled_alloc(heap, class_of(bytes), place);
+        void *block = pooled_alloc(heap, class_of(bytes), bytes, place);
         if (zero && block != NULL)
             memset(block, 0, bytes);
         return block;
     }
     if (bytes > REQUEST_MAX || !heap_start())
         return NULL;
-    if (bytes <= LARGE_MAX)
-        return large_alloc(object_of(heap), bytes, 1, zero, place);
-    return huge_alloc(object_of(heap), bytes, 1, zero, place);
+    void *block = bytes <= LARGE_MAX
+                      ? large_alloc(object_of(heap), bytes, 1, zero, place)
+                      : huge_alloc(object_of(heap), bytes, 1, zero, place);
+    return guarded(block, bytes, place);
 }
 
 void *heap_alloc_slow(size_t bytes, struct place *place)
@@ -104,8 +116,9 @@ static void *alloc_aligned(struct thread_heap *heap, size_t align, size_t bytes,
     size_t rounded = (bytes + align - 1) & ~(align - 1);
     size_t stepped = (rounded + ALIGNED_STEP - 1) & ~(size_t)(ALIGNED_STEP - 1);
     if (stepped <= ALIGNED_CLASSES * ALIGNED_STEP)
-        return pooled_alloc(
-            heap, ALIGNED_FIRST + (unsigned)(stepped / ALIGNED_STEP) - 1, place);
+        return pooled_alloc(heap,
+                            ALIGNED_FIRST + (unsigned)(stepped / ALIGNED_STEP) - 1,
+                            bytes, place);
     /* A small block whose slack does not fit beside the tag; see struct place. */
     if (heap->keeps_tags && rounded <= SMALL_MAX && rounded - bytes > 30)
         rounded = (SMALL_MAX + align) & ~(align - 1);
@@ -114,10 +127,11 @@ static void *alloc_aligned(struct thread_heap *heap, size_t align, size_t bytes,
        size's doubling; so blocks of the class of a multiple of `align` are
        multiples of it. */
     if (rounded <= MEDIUM_MAX)
-        return pooled_alloc(heap, class_of(rounded), place);
-    if (bytes <= LARGE_MAX && align <= ARENA_BYTES)
-        return large_alloc(object_of(heap), bytes, align, false, place);
-    return huge_alloc(object_of(heap), bytes, align, false, place);
+        return pooled_alloc(heap, class_of(rounded), bytes, place);
+    void *block = bytes <= LARGE_MAX && align <= ARENA_BYTES
+                      ? large_alloc(object_of(heap), bytes, align, false, place)
+                      : huge_alloc(object_of(heap), bytes, align, false, place);
+    return guarded(block, bytes, place);
 }
 
 void *heap_alloc_in(struct heap *in, size_t align, size_t bytes, bool zero,
@@ -158,6 +172,8 @@ static __attribute__((noinline)) void free_other(const struct thread_heap *heap,
 
 static HG_COLD void free_huge(void *block)
 {
+    if (heap_hardened)
+        huge_verify(block);
     HG_VERIFY(huge_free(block), "not a block of this heap", block);
     slow_end();
 }
@@ -167,6 +183,10 @@ HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
     size_t offset;
     if (HG_UNLIKELY(!heap_in_window(block, &offset))) {
         free_huge(block);
+        return;
+    }
+    if (HG_UNLIKELY(heap_hardened)) {
+        heap_hard_give(&heap->fast, block);
         return;
     }
     struct pool *pool = pool_of(offset);
@@ -224,6 +244,22 @@ bool heap_find(const void *block, struct place *place)
     return true;
 }
 
+static bool resize_large(struct pool *pool, void *block, size_t bytes,
+                         struct place *place)
+{
+    const uint32_t *tag = object_keeps_tags(pool_owner(pool)) ? &pool->tag : NULL;
+    if (heap_hardened)
+        hard_verify(block, pool->bytes, pool->slots * SLOT_BYTES, tag);
+    if (!large_resize(pool, block, bytes))
+        return false;
+    large_place(pool, place);
+    if (heap_hardened) {
+        pool->bytes = bytes;
+        hard_guard(block, bytes, place->usable);
+    }
+    return true;
+}
+
 bool heap_resize_in_place(void *block, size_t bytes, struct place *place)
 {
     if (bytes == 0)
@@ -234,15 +270,30 @@ bool heap_resize_in_place(void *block, size_t bytes, struct place *place)
     struct pool *pool = pool_of(offset);
     enum pool_state state = pool_state(pool);
     HG_VERIFY(state != POOL_FREE, "not a live block", block);
-    if (state == POOL_LARGE) {
-        if (!large_resize(pool, block, bytes))
-            return false;
-        large_place(pool, place);
-        return true;
-    }
+    if (state == POOL_LARGE)
+        return resize_large(pool, block, bytes, place);
     if (bytes > MEDIUM_MAX || class_of(bytes) != pool->class)
         return false;
     uint64_t product = pool_product(pool, within_pool(offset));
+    if (HG_UNLIKELY(heap_hardened))
+        hard_resize(pool, (uint32_t)(product >> 32), bytes);
     pool_place(pool, (uint32_t)(product >> 32), place);
     return true;
+}
+
+size_t heap_requested_bytes(const void *block)
+{
+    size_t offset;
+    struct place place = {.usable = 0};
+    if (!heap_hardened) {
+        heap_find(block, &place);
+        return place.usable;
+    }
+    if (!heap_in_window(block, &offset))
+        return huge_requested(block);
+    const struct pool *pool = pool_of(offset);
+    if (pool_state(pool) == POOL_LARGE)
+        return pool->bytes;
+    uint64_t product = pool_product(pool, within_pool(offset));
+    return hard_requested(pool, (uint32_t)(product >> 32));
 }

@@ -25,4 +25,5 @@ const struct heap_anatomy heap_anatomy = {
     .huge_table = &huge_table_at,
     .huge_size = &huge_size_at,
     .huge_kept = &huge_kept_at,
+    .link_key = &heap_link_key,
 };

@@ -22,9 +22,10 @@ struct heap_anatomy {
     const void *space;                  /* struct heap_space */
     /* Pointers to pointers: see own.h. */
     const void *huge_table, *huge_size, *huge_kept;
+    const void *link_key; /* uintptr_t: see link_read() */
 };
 
-#define HEAP_ANATOMY_MAGIC "HGHEAP1"
+#define HEAP_ANATOMY_MAGIC "HGHEAP2"
 
 extern const struct heap_anatomy heap_anatomy __attribute__((visibility("hidden")));
 

@@ -25,11 +25,13 @@ struct walk {
     struct anatomy_account *account;
     uint64_t base;
     uint64_t pools_start;
+    uintptr_t link_key; /* 0: its heaps are not hardened */
     struct arena *arenas;
     struct pool *pools; /* of the arena that is being walked */
     /* Of the pool that is being read. */
     uint8_t kind[BLOCKS_MAX];
     uint32_t tags[BLOCKS_MAX];
+    uint16_t guards[BLOCKS_MAX];
     char bytes[POOL_BYTES_MAX];
 };
 
@@ -64,6 +66,9 @@ static bool mark_freed(struct walk *walk, const struct pool *pool, uint64_t star
             return false;
         walk->kind[within / c->bytes] = BLOCK_FREED;
         memcpy(&link, walk->bytes + c->lead + within, sizeof link);
+        if (walk->link_key != 0)
+            link = __builtin_bswap64(link) ^ walk->link_key ^
+                   (start + c->lead + within);
     }
     return true;
 }
@@ -86,12 +91,29 @@ static bool copy_pages(struct walk *walk, const struct pool *pool, uint64_t star
     return true;
 }
 
+/* Of a hardened heap: the guards tell, and no block need be looked at. */
+static bool read_guards(struct walk *walk, const struct pool *pool)
+{
+    uint32_t capacity = heap_classes[pool->class].capacity;
+    const void *at = pool_guards(pool);
+    mark_untouched(walk, pool);
+    if (at == NULL || !copy(walk, at, walk->guards, capacity * sizeof(guard)))
+        return false;
+    for (uint32_t i = 0; i < capacity; i++)
+        if (walk->kind[i] == BLOCK_LIVE &&
+            (walk->guards[i] == 0 || walk->guards[i] >= GUARD_FREED))
+            walk->kind[i] = BLOCK_FREED;
+    return true;
+}
+
 /* One attempt at the free blocks of a pool. */
 static bool read_blocks(struct walk *walk, const struct pool *pool, uint64_t start)
 {
     uint64_t remote =
         (uintptr_t)atomic_load_explicit(&pool->remote, memory_order_relaxed);
     uint64_t first = pool_state(pool) == POOL_FULL ? 0 : (uintptr_t)pool->free;
+    if (walk->link_key != 0 && pool_owner(pool) != SYSTEM_HEAP)
+        return read_guards(walk, pool);
     mark_untouched(walk, pool);
     if (first == 0 && remote == 0)
         return true;
@@ -215,7 +237,8 @@ static int walk_arenas(struct walk *walk)
     struct table pools, arenas;
     if (!copy(walk, walk->anatomy.space, &space, sizeof space) ||
         !copy(walk, walk->anatomy.pools, &pools, sizeof pools) ||
-        !copy(walk, walk->anatomy.arenas, &arenas, sizeof arenas))
+        !copy(walk, walk->anatomy.arenas, &arenas, sizeof arenas) ||
+        !copy(walk, walk->anatomy.link_key, &walk->link_key, sizeof walk->link_key))
         return HG_EIO;
     size_t count =
         atomic_load_explicit(&space.bytes, memory_order_relaxed) / ARENA_BYTES;

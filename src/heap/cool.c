@@ -91,18 +91,24 @@ static void list_again(struct pool *pool, const uint64_t *bits)
     uint32_t capacity = pool_capacity(pool);
     char *start = pool_start(pool);
     size_t lead = pool_lead(pool);
-    void **end = &pool->free;
+    void *first = NULL;
+    void *last = NULL;
     for (uint32_t base = 0; base < capacity; base += 64) {
         for (uint64_t free = bits[base / 64]; free != 0; free &= free - 1) {
             size_t within =
                 lead + (size_t)(base + (uint32_t)__builtin_ctzll(free)) * bytes;
             if ((pool->absent >> within / PAGE_BYTES & 1) != 0)
                 continue;
-            *end = start + within;
-            end = (void **)(start + within);
+            if (last == NULL)
+                first = start + within;
+            else
+                link_write(last, start + within);
+            last = start + within;
         }
     }
-    *end = NULL;
+    if (last != NULL)
+        link_write(last, NULL);
+    pool->free = first;
 }
 
 static void pool_cool(struct pool *pool, struct batch *batch)
@@ -116,8 +122,12 @@ static void pool_cool(struct pool *pool, struct batch *batch)
     uint32_t idle = UINT32_MAX >> (32 - pages) & ~live_pages(pool, bits);
     if ((idle & ~pool->absent) == 0)
         return;
+    if (HG_UNLIKELY(is_guarded(pool)))
+        hard_verify_list(pool);
     pool->absent |= idle & heap_classes[pool->class].pages;
     list_again(pool, bits);
+    if (HG_UNLIKELY(is_guarded(pool)))
+        hard_pages_go(pool, idle);
     while (idle != 0) {
         unsigned first = (unsigned)__builtin_ctz(idle);
         uint64_t from = (uint64_t)idle >> first;
@@ -155,7 +165,7 @@ static void look(struct pool *pool, struct batch *batch)
 static struct pool *next_pool(struct thread_heap *heap)
 {
     for (; heap->look_class < CLASSES; heap->look_class++) {
-        struct pool *head = heap->pool[heap->look_class];
+        struct pool *head = heap->ring[heap->look_class];
         if (head == &pool_exhausted)
             continue;
         if (heap->look_slot == NO_INDEX)
@@ -219,7 +229,7 @@ size_t pools_cool_all(struct thread_heap *heap)
 {
     struct batch batch = {NULL, NULL, 0};
     for (unsigned class = 0; class < CLASSES; class ++) {
-        struct pool *head = heap->pool[class];
+        struct pool *head = heap->ring[class];
         if (head == &pool_exhausted)
             continue;
         struct pool *pool = head;

@@ -56,11 +56,15 @@ static void forget_free_blocks(struct pool *pool)
 static void adopt_pool(struct thread_heap *heap, struct pool *pool)
 {
     void *end;
-    uint32_t n = chain_try(pool, pool->free, &end);
     uint64_t absent[POOL_BITMAP_WORDS] = {0};
-    if (n == NO_INDEX ||
-        n + pool->used + absent_mark(pool, absent) != pool_capacity(pool))
-        forget_free_blocks(pool);
+    if (is_guarded(pool)) {
+        hard_mend(pool);
+    } else {
+        uint32_t n = chain_try(pool, pool->free, &end);
+        if (n == NO_INDEX ||
+            n + pool->used + absent_mark(pool, absent) != pool_capacity(pool))
+            forget_free_blocks(pool);
+    }
     heap->pools++;
     object_count(object_of(heap), pool->slots * SLOT_BYTES);
     /* As it is in no list and no ring now. */
@@ -81,7 +85,7 @@ static void mend_remote(struct pool *pool)
     uint32_t n = chain_try(pool, first, &end);
     if (n == NO_INDEX) {
         if (end != NULL)
-            *(void **)end = NULL;
+            link_write(end, NULL);
         else
             first = NULL;
         n = chain_try(pool, first, &end);

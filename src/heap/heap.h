@@ -155,6 +155,27 @@ static inline void heap_free_fast(struct pool *pool, void *block)
 /* Once, before the first block: keep a tag for each block from now on. */
 void heap_keep_tags(void);
 
+/*
+ * Once, before the first block: find misuse from now on, at some cost.  The fast
+ * paths find nothing then.  Every `check_every` slow paths (0: never) a heap is
+ * looked at as a whole.
+ */
+void heap_harden(uint32_t check_every);
+extern bool heap_hardened __attribute__((visibility("hidden")));
+/* The fast paths of a hardened heap: a block of a small class, or NULL; and a block
+   in the window. */
+void *heap_hard_take(struct heap *heap, size_t bytes);
+void heap_hard_give(struct heap *heap, void *block);
+/* Of a live block: what was asked for, where that is known; else its size. */
+size_t heap_requested_bytes(const void *block);
+/*
+ * Whoever knows what tags mean tells it when a block turns out to be corrupt: the
+ * text of its owner at `depth`, 0 for who asked for it, then his callers; 0 bytes:
+ * there are no more.  Runs inside malloc, in a program that is about to abort.
+ */
+extern size_t (*heap_tell_tag)(uint32_t tag, unsigned depth, char *out,
+                               size_t room);
+
 /* Allocate any size; *place tells where its tag is.  NULL when there is no memory.
  */
 void *heap_alloc_slow(size_t bytes, struct place *place);

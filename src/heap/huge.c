@@ -426,6 +426,30 @@ bool huge_find(const void *block, struct place *place)
     return record != NULL;
 }
 
+size_t huge_requested(const void *block)
+{
+    lock_take(&huge_lock);
+    const struct huge_record *record = find(block);
+    size_t bytes = record != NULL ? record->requested : 0;
+    lock_release(&huge_lock);
+    return bytes;
+}
+
+static void verify(const struct huge_record *r)
+{
+    hard_verify(r->start, r->requested, r->bytes,
+                object_keeps_tags(r->object) ? &r->tag : NULL);
+}
+
+void huge_verify(const void *block)
+{
+    lock_take(&huge_lock);
+    const struct huge_record *record = find(block);
+    if (record != NULL)
+        verify(record);
+    lock_release(&huge_lock);
+}
+
 /* Where the mapping is when it has `whole` bytes; NULL: all is as it was. */
 static void *remap(const struct huge_record *record, size_t whole, bool may_move)
 {
@@ -463,6 +487,8 @@ static void *resize(void *block, size_t bytes, bool may_move, struct place *plac
     lock_take(&huge_lock);
     struct huge_record *record = find(block);
     if (record != NULL) {
+        if (HG_UNLIKELY(heap_hardened))
+            verify(record);
         whole = resized(record, bytes);
         moved = remap(record, whole, may_move);
     }
@@ -477,6 +503,10 @@ static void *resize(void *block, size_t bytes, bool may_move, struct place *plac
         record_place(record, place);
         if (place->bytes == NULL)
             record->requested = bytes; /* or the caller knows */
+        if (HG_UNLIKELY(heap_hardened)) {
+            record->requested = bytes;
+            hard_guard(record->start, bytes, whole);
+        }
     }
     lock_release(&huge_lock);
     return moved;
@@ -549,6 +579,8 @@ void huge_check(void) /* with huge_lock */
         n++;
         HG_VERIFY(find(r->start) == r, "huge: a block is not found", r->start);
         HG_VERIFY(r->bytes % PAGE_BYTES == 0, "huge: broken size", r->start);
+        if (heap_hardened)
+            verify(r);
     }
     HG_VERIFY(n == records, "huge: wrong number of records", NULL);
     HG_VERIFY(n * 2 <= table_size, "huge: table is too full", NULL);

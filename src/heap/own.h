@@ -172,8 +172,116 @@ void arenas_check(void);
 struct thread_heap;
 
 extern struct lock tags_lock;
-uint32_t *tags_new(unsigned class); /* NULL: no memory, or no tags are kept */
-void tags_free(uint32_t *tags, unsigned class);
+void *tags_new(size_t bytes); /* NULL: no memory */
+void tags_free(void *tags);
+
+/* --- harden.c: heaps that find misuse ---------------------------------------- */
+
+/* Blocks and bytes that a heap keeps from being handed out again for a while. */
+#define QUARANTINE_BLOCKS ((uint32_t)(MEDIUM_MAX / 16))
+#define QUARANTINE_BYTES ((size_t)128 << 10)
+
+/*
+ * What a hardened heap has besides.  Its rings are here, and in the heap itself all
+ * pools are exhausted for ever: so the fast paths find nothing in it.
+ */
+struct hard {
+    struct pool *ring[CLASSES];     /* owner, as all of this */
+    uint32_t first, count;          /* of the quarantine; the oldest one */
+    _Atomic size_t bytes;           /* in it; relaxed: read by a census */
+    void *block[QUARANTINE_BLOCKS]; /* in a circle */
+};
+
+/*
+ * A guard goes with each block of a hardened heap's pools: the size that was asked
+ * for, and GUARD_FREED once the block was freed; 0: carved, and never handed out.
+ * Relaxed: it is the block's owner's, and walkers look again before they complain.
+ */
+typedef _Atomic uint16_t guard;
+#define GUARD_FREED 0x8000u
+
+_Static_assert(MEDIUM_MAX < GUARD_FREED, "guard");
+
+extern uintptr_t heap_link_key; /* 0: not hardened; set before the first block */
+
+/*
+ * The next one in a list of free blocks.  In a hardened heap links are coded, so
+ * that who overwrites one cannot say where it leads; bytes are turned round, for
+ * the first bytes of a block, which an overrun of its neighbour hits first, are the
+ * highest of the address.
+ */
+static inline HG_RACY void *link_read(const void *block)
+{
+    uintptr_t word = *(const uintptr_t *)block;
+    if (HG_UNLIKELY(heap_link_key != 0))
+        word = __builtin_bswap64(word) ^ heap_link_key ^ (uintptr_t)block;
+    return (void *)word;
+}
+
+static inline void link_write(void *block, const void *next)
+{
+    uintptr_t word = (uintptr_t)next;
+    if (HG_UNLIKELY(heap_link_key != 0))
+        word = __builtin_bswap64(word ^ heap_link_key ^ (uintptr_t)block);
+    *(uintptr_t *)block = word;
+}
+
+static inline guard *pool_guards(const struct pool *pool) /* of a hardened heap */
+{
+    return (guard *)atomic_load_explicit(&pool->fast, memory_order_relaxed);
+}
+
+/* A block of this class for a request of so many bytes; NULL: no memory. */
+void *hard_alloc(struct thread_heap *heap, unsigned class, size_t bytes);
+/* The owner of `heap` takes note of a block of its pool that others have freed. */
+void hard_collect(struct thread_heap *heap, struct pool *pool, void *block);
+/* The block of this number gets another size in place. */
+void hard_resize(const struct pool *pool, uint32_t index, size_t bytes);
+size_t hard_requested(const struct pool *pool, uint32_t index);
+
+/* Large and huge blocks: what is behind the bytes that were asked for. */
+void hard_guard(void *block, size_t requested, size_t usable);
+void hard_verify(const void *block, size_t requested, size_t usable,
+                 const uint32_t *tag);
+
+struct hard *hard_new(void); /* NULL: no memory */
+/* All blocks in quarantine may be handed out again. */
+void hard_flush(struct thread_heap *heap);
+void hard_forget(struct thread_heap *heap); /* they are gone with their pools */
+size_t hard_bytes(const struct thread_heap *heap); /* in quarantine */
+/* The pool or a page of it is about to go: look at its free blocks a last time. */
+void hard_verify_list(const struct pool *pool);
+/* These pages go: what is poisoned there will be zeros. */
+void hard_pages_go(const struct pool *pool, uint32_t pages);
+/* In the child of a fork: what is free, from the guards alone. */
+void hard_mend(struct pool *pool);
+/* By the owner: all that he may look at; with arenas_lock. */
+void hard_check_pool(const struct pool *pool);
+void hard_check_quarantine(const struct thread_heap *heap);
+void hard_slow_end(struct thread_heap *heap);
+
+static inline bool is_guarded(const struct pool *pool)
+{
+    return heap_hardened && pool->class != CLASS_LARGE &&
+           atomic_load_explicit(&pool->heap_id, memory_order_relaxed) != 0;
+}
+
+/* --- corruption.c: what is said of it ------------------------------------------
+ */
+
+struct corruption {
+    const char *what;
+    const char *when;
+    const void *block; /* its beginning, and NULL: none is known */
+    size_t requested, usable;
+    const uint32_t *tag; /* or NULL */
+    /* Bytes that should all be `expected`; or NULL. */
+    const unsigned char *bytes;
+    size_t count;
+    unsigned char expected;
+};
+
+_Noreturn void corruption_report(const struct corruption *c) HG_COLD;
 
 /* --- pool.c: pools of small and medium classes ----------------------------- */
 
@@ -191,17 +299,19 @@ enum heap_state {
 /*
  * "Owner" is whoever may touch what is not atomic, in the heap and in its pools.
  *
- * pool[class] heads the ring of used pools of the class, or is &pool_exhausted.
+ * ring[class] heads the ring of used pools of the class, or is &pool_exhausted.
  */
 struct thread_heap {
     union {
         struct heap fast;
         struct pool *pool[CLASSES]; /* owner */
     };
-    uint32_t id;     /* index in table_heaps; constant */
-    bool keeps_tags; /* constant while it has pools */
-    uint32_t pools;  /* owner: number of pools */
-    bool stirred;    /* owner: pools were taken or given back; see slow_end() */
+    struct pool **ring; /* `pool`, or that of `hard`; constant */
+    struct hard *hard;  /* NULL: plain; constant */
+    uint32_t id;        /* index in table_heaps; constant */
+    bool keeps_tags;    /* constant while it has pools */
+    uint32_t pools;     /* owner: number of pools */
+    bool stirred;       /* owner: pools were taken or given back; see slow_end() */
     /* All by the owner; cool.c. */
     bool unsettled;      /* a batch was made: once more when it is late */
     uint32_t opened;     /* pools emptied, or full no more, since the last batch */
@@ -243,6 +353,12 @@ static inline char *pool_start(const struct pool *pool)
 static inline size_t pool_lead(const struct pool *pool) /* not large */
 {
     return heap_classes[pool->class].lead;
+}
+
+static inline char *pool_block(const struct pool *pool, uint32_t index)
+{
+    const struct size_class *c = &heap_classes[pool->class];
+    return pool_start(pool) + c->lead + (size_t)index * c->bytes;
 }
 
 /*
@@ -302,6 +418,8 @@ void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state stat
 
 /* All by the owner of the heap.  NULL: no memory. */
 void *class_alloc(struct thread_heap *heap, unsigned class);
+/* A step towards a block at the head of the ring; false: there is no memory. */
+bool class_refill(struct thread_heap *heap, unsigned class);
 /* Of a pool of this heap; `block` is where one begins. */
 void class_free(struct thread_heap *heap, struct pool *pool, void *block);
 
@@ -462,6 +580,8 @@ void huge_free_all(const struct thread_heap *object);
 void huge_mend_objects(void); /* count the huge blocks of objects again */
 bool huge_free(void *block);  /* false: not ours */
 bool huge_find(const void *block, struct place *place);
+size_t huge_requested(const void *block); /* 0: not ours */
+void huge_verify(const void *block); /* what is behind it, in a hardened heap */
 bool huge_resize(void *block, size_t bytes, struct place *place);
 /* With huge_lock; those of `object`, or of none. */
 void huge_walk(const struct thread_heap *object, bool all, heap_visit *visit,

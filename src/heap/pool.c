@@ -6,7 +6,7 @@
  *          ^                     | ^                       |
  *          +------pool_retire----+ +---a block comes back--+
  *
- * The used pools of a class form a ring, headed by heap->pool[class], from which
+ * The used pools of a class form a ring, headed by heap->ring[class], from which
  * blocks are taken until it has none.  A full pool that gets a block back waits its
  * turn at the end of the ring: as head it would be full again one block later, and
  * a program that takes and frees in turn would go the slow way each time.  An empty
@@ -20,12 +20,14 @@
  */
 #include "heap/own.h"
 
+#include <string.h>
+
 struct pool pool_exhausted;
 
 void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state state)
 {
     for (unsigned class = 0; class < CLASSES; class ++)
-        heap->pool[class] = &pool_exhausted;
+        heap->pool[class] = heap->ring[class] = &pool_exhausted;
     heap->id = id;
     heap->pools = 0;
     heap->stirred = false;
@@ -37,6 +39,7 @@ void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state stat
     heap->look_slot = NO_INDEX;
     heap->list_next = 0;
     heap->full_first = 0;
+    hard_forget(heap);
     atomic_store_explicit(&heap->state, state, memory_order_relaxed);
 }
 
@@ -47,6 +50,8 @@ static void set_state(struct pool *pool, enum pool_state state)
 
 static void set_fast(struct pool *pool, struct thread_heap *heap)
 {
+    if (HG_UNLIKELY(is_guarded(pool)))
+        return;
     struct heap *fast =
         heap != NULL && pool->class < SMALL_CLASSES ? &heap->fast : NULL;
     atomic_store_explicit(&pool->fast, fast, memory_order_relaxed);
@@ -57,7 +62,7 @@ static void set_fast(struct pool *pool, struct thread_heap *heap)
 static void ring_insert_first(struct thread_heap *heap, struct pool *pool)
 {
     uint32_t slot = pool_slot(pool);
-    struct pool *head = heap->pool[pool->class];
+    struct pool *head = heap->ring[pool->class];
     if (head == &pool_exhausted) {
         pool->next = pool->prev = slot;
     } else {
@@ -66,7 +71,7 @@ static void ring_insert_first(struct thread_heap *heap, struct pool *pool)
         pool_at_slot(pool->prev)->next = slot;
         head->prev = slot;
     }
-    heap->pool[pool->class] = pool;
+    heap->ring[pool->class] = pool;
 }
 
 static bool ring_only(const struct pool *pool)
@@ -80,13 +85,13 @@ static void ring_remove(struct thread_heap *heap, struct pool *pool)
     if (heap->look_slot == pool_slot(pool))
         heap->look_slot = next == pool ? NO_INDEX : pool->next;
     if (next == pool) {
-        heap->pool[pool->class] = &pool_exhausted;
+        heap->ring[pool->class] = &pool_exhausted;
         return;
     }
     next->prev = pool->prev;
     pool_at_slot(pool->prev)->next = pool->next;
-    if (heap->pool[pool->class] == pool)
-        heap->pool[pool->class] = next;
+    if (heap->ring[pool->class] == pool)
+        heap->ring[pool->class] = next;
 }
 
 /* --- full pools of an object, for heap_retire_all(); the links end with 0 ------
@@ -113,16 +118,36 @@ static void full_remove(struct thread_heap *heap, struct pool *pool)
 
 /* --- taking and giving back -------------------------------------------------- */
 
+/* Bytes of the guards of a pool, which stand before its tags. */
+static size_t guard_bytes(const struct thread_heap *heap, unsigned class)
+{
+    if (heap->hard == NULL)
+        return 0;
+    return (heap_classes[class].capacity * sizeof(guard) + 63u) & ~(size_t)63;
+}
+
+/* What belongs to blocks and stands outside of them. */
+static bool headers_new(const struct thread_heap *heap, unsigned class,
+                        char **headers)
+{
+    size_t guards = guard_bytes(heap, class);
+    size_t tags = heap->keeps_tags ? heap_classes[class].tag_bytes : 0;
+    *headers = NULL;
+    if (guards + tags == 0)
+        return true;
+    *headers = tags_new(guards + tags);
+    if (*headers != NULL && guards != 0)
+        memset(*headers, 0, guards);
+    return *headers != NULL;
+}
+
 static struct pool *pool_take(struct thread_heap *heap, unsigned class)
 {
     const struct size_class *c = &heap_classes[class];
     struct thread_heap *object = object_of(heap);
-    uint32_t *tags = NULL;
-    if (heap->keeps_tags) {
-        tags = tags_new(class);
-        if (tags == NULL)
-            return NULL;
-    }
+    char *headers;
+    if (!headers_new(heap, class, &headers))
+        return NULL;
     bool clean;
     uint32_t slot = NO_INDEX;
     if (object_hold(object, c->slots * SLOT_BYTES)) {
@@ -131,8 +156,8 @@ static struct pool *pool_take(struct thread_heap *heap, unsigned class)
             object_let_go(object, c->slots * SLOT_BYTES);
     }
     if (slot == NO_INDEX) {
-        if (tags != NULL)
-            tags_free(tags, class);
+        if (headers != NULL)
+            tags_free(headers);
         return NULL;
     }
     struct pool *pool = pool_at_slot(slot);
@@ -142,7 +167,9 @@ static struct pool *pool_take(struct thread_heap *heap, unsigned class)
     pool->used = 0;
     pool->seen = 0;
     pool->reciprocal = c->reciprocal;
-    pool->tags = tags;
+    pool->tags = NULL;
+    if (heap->keeps_tags)
+        pool->tags = (uint32_t *)(headers + guard_bytes(heap, class));
     pool->absent = c->pages;
     pool->class = (uint8_t) class;
     pool->slots = c->slots;
@@ -152,6 +179,9 @@ static struct pool *pool_take(struct thread_heap *heap, unsigned class)
     ring_insert_first(heap, pool);
     heap->pools++;
     heap->stirred = true;
+    if (HG_UNLIKELY(heap->hard != NULL))
+        atomic_store_explicit(&pool->fast, (struct heap *)headers,
+                              memory_order_relaxed);
     /* Release pairs with pools_walk().  Last: in the child of a fork a slot that is
        neither free nor in a pool shows that its thread was right here; see fork.c.
      */
@@ -174,9 +204,8 @@ static void pool_retire(struct thread_heap *heap, struct pool *pool)
     HG_ASSERT(pool->used == 0);
     HG_ASSERT(atomic_load_explicit(&pool->remote, memory_order_relaxed) == NULL);
     unsigned slots = pool->slots;
-    uint32_t *tags = pool->tags;
-    unsigned class = pool->class;
-    set_fast(pool, NULL);
+    void *headers = is_guarded(pool) ? (void *)pool_guards(pool) : pool->tags;
+    atomic_store_explicit(&pool->fast, NULL, memory_order_relaxed);
     set_state(pool, POOL_FREE);
     for (unsigned i = 1; i < slots; i++)
         pool[i].slot_of_run = 0;
@@ -186,8 +215,17 @@ static void pool_retire(struct thread_heap *heap, struct pool *pool)
     heap->stirred = true;
     object_let_go(object_of(heap), slots * SLOT_BYTES);
     slots_return(pool_slot(pool), slots);
-    if (tags != NULL)
-        tags_free(tags, class);
+    if (headers != NULL)
+        tags_free(headers);
+}
+
+/* The same, of a pool all of whose blocks were freed one by one. */
+static void pool_leave(struct thread_heap *heap, struct pool *pool)
+{
+    if (HG_UNLIKELY(is_guarded(pool)))
+        hard_verify_list(pool);
+    ring_remove(heap, pool);
+    pool_retire(heap, pool);
 }
 
 void pool_emptied(struct thread_heap *heap, struct pool *pool)
@@ -195,10 +233,8 @@ void pool_emptied(struct thread_heap *heap, struct pool *pool)
     bool keep =
         ring_only(pool) &&
         atomic_load_explicit(&heap->state, memory_order_relaxed) != HEAP_ABANDONED;
-    if (keep)
-        return;
-    ring_remove(heap, pool);
-    pool_retire(heap, pool);
+    if (!keep)
+        pool_leave(heap, pool);
 }
 
 /* Whatever is in it; it is in no ring. */
@@ -212,27 +248,26 @@ static void pool_drop(struct thread_heap *heap, struct pool *pool)
 void heap_retire_empty(struct thread_heap *heap)
 {
     for (unsigned class = 0; class < CLASSES; class ++) {
-        struct pool *pool = heap->pool[class];
+        struct pool *pool = heap->ring[class];
         /* At most one of a ring is empty: it was alone when it became so. */
-        while (pool->used != 0 && pool_at_slot(pool->next) != heap->pool[class])
+        while (pool->used != 0 && pool_at_slot(pool->next) != heap->ring[class])
             pool = pool_at_slot(pool->next);
-        if (pool != &pool_exhausted && pool->used == 0) {
-            ring_remove(heap, pool);
-            pool_retire(heap, pool);
-        }
+        if (pool != &pool_exhausted && pool->used == 0)
+            pool_leave(heap, pool);
     }
 }
 
 void heap_retire_all(struct thread_heap *heap)
 {
+    hard_forget(heap);
     while (heap->full_first != 0) {
         struct pool *pool = pool_at_slot(heap->full_first - 1);
         full_remove(heap, pool);
         pool_drop(heap, pool);
     }
     for (unsigned class = 0; class < CLASSES; class ++) {
-        while (heap->pool[class] != &pool_exhausted) {
-            struct pool *pool = heap->pool[class];
+        while (heap->ring[class] != &pool_exhausted) {
+            struct pool *pool = heap->ring[class];
             ring_remove(heap, pool);
             pool_drop(heap, pool);
         }
@@ -243,10 +278,10 @@ void pool_set_used(struct thread_heap *heap, struct pool *pool)
 {
     if (HG_UNLIKELY(heap_is_object(heap)) && pool_state(pool) == POOL_FULL)
         full_remove(heap, pool);
-    struct pool *head = heap->pool[pool->class];
+    struct pool *head = heap->ring[pool->class];
     ring_insert_first(heap, pool);
     if (head->free != NULL)
-        heap->pool[pool->class] = head; /* which makes the other the last one */
+        heap->ring[pool->class] = head; /* which makes the other the last one */
     heap->opened++;
     set_state(pool, POOL_USED);
     set_fast(pool, heap);
@@ -288,10 +323,12 @@ static void pool_carve(struct thread_heap *heap, struct pool *pool)
     char *first = pool_start(pool) + c->lead + (size_t)from * c->bytes;
     char *block = first;
     for (uint32_t i = from + 1; i < to; i++) {
-        *(void **)block = block + c->bytes;
+        link_write(block, block + c->bytes);
         block += c->bytes;
     }
-    *(void **)block = NULL;
+    link_write(block, NULL);
+    if (HG_UNLIKELY(is_guarded(pool)))
+        memset((void *)(pool_guards(pool) + from), 0, (to - from) * sizeof(guard));
     pool->absent &= pool->absent - 1;
     pool->free = first;
     if (HG_UNLIKELY(pool_was_cold(pool)))
@@ -301,7 +338,7 @@ static void pool_carve(struct thread_heap *heap, struct pool *pool)
 uint32_t chain_length(const struct pool *pool, void *first, void **last)
 {
     uint32_t n = 0;
-    for (void *block = first; block != NULL; block = *(void **)block) {
+    for (void *block = first; block != NULL; block = link_read(block)) {
         HG_VERIFY(pool_has_block(pool, block), "corrupt list of free blocks",
                   block);
         HG_VERIFY(n < pool_capacity(pool), "block freed twice", block);
@@ -322,7 +359,7 @@ static inline bool has_mail(const struct thread_heap *heap)
 static inline bool ring_refill(struct thread_heap *heap, size_t class)
 {
     for (;;) {
-        struct pool *pool = heap->pool[class];
+        struct pool *pool = heap->ring[class];
         if (pool->free != NULL)
             return true;
         if (pool == &pool_exhausted || has_mail(heap))
@@ -339,38 +376,45 @@ static inline bool ring_refill(struct thread_heap *heap, size_t class)
             pool_carve(heap, pool);
             return true;
         }
-        heap->pool[class] = next;
+        heap->ring[class] = next;
     }
 }
 
-bool heap_refill(struct heap *heap, size_t class)
+bool heap_refill(struct heap *fast, size_t class)
 {
-    return ring_refill((struct thread_heap *)heap, class);
+    struct thread_heap *heap = (struct thread_heap *)fast;
+    return heap->pool[class] != &pool_exhausted && ring_refill(heap, class);
+}
+
+bool class_refill(struct thread_heap *heap, unsigned class)
+{
+    if (has_mail(heap))
+        mail_drain(heap, heap);
+    else if (heap->ring[class] != &pool_exhausted)
+        ring_refill(heap, class);
+    else
+        return heaps_adopt_pools(heap, class) || pool_take(heap, class) != NULL;
+    return true;
 }
 
 void *class_alloc(struct thread_heap *heap, unsigned class)
 {
-    for (;;) {
-        struct pool *pool = heap->pool[class];
+    do {
+        struct pool *pool = heap->ring[class];
         void *block = pool->free;
         if (block != NULL) {
-            pool->free = *(void **)block;
+            pool->free = link_read(block);
             pool->used++;
             return block;
         }
-        if (has_mail(heap))
-            mail_drain(heap, heap);
-        else if (pool != &pool_exhausted)
-            ring_refill(heap, class);
-        else if (!heaps_adopt_pools(heap, class) && pool_take(heap, class) == NULL)
-            return NULL;
-    }
+    } while (class_refill(heap, class));
+    return NULL;
 }
 
 bool heap_reopen(struct heap *fast, const void *block)
 {
     size_t offset;
-    if (!heap_in_window(block, &offset))
+    if (!heap_in_window(block, &offset) || HG_UNLIKELY(heap_hardened))
         return false;
     struct thread_heap *heap = (struct thread_heap *)fast;
     struct pool *pool = heap_pool_at(offset);
@@ -392,7 +436,7 @@ void class_free(struct thread_heap *heap, struct pool *pool, void *block)
 {
     HG_VERIFY(block != pool->free, "block freed twice", block);
     HG_VERIFY(pool->used != 0, "block freed twice", block);
-    *(void **)block = pool->free;
+    link_write(block, pool->free);
     pool->free = block;
     pool->used--;
     if (pool_state(pool) == POOL_FULL)

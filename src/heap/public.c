@@ -210,13 +210,14 @@ static struct place place_of(const void *block)
 
 size_t hg_usable_size(const void *block)
 {
-    return place_of(block).usable;
+    struct place place = place_of(block);
+    return heap_hardened ? heap_requested_bytes(block) : place.usable;
 }
 
 size_t hg_requested_size(const void *block)
 {
     struct place place = place_of(block);
-    return requested(&place);
+    return heap_hardened ? heap_requested_bytes(block) : requested(&place);
 }
 
 int hg_owns(const void *address)
@@ -243,6 +244,31 @@ hg_status hg_get_tag(const void *block, uint32_t *out)
     if (place.tag == NULL)
         return HG_ENOTSUP;
     *out = *place.tag >> SLACK_BITS;
+    return HG_OK;
+}
+
+static size_t tell_tag(uint32_t word, unsigned depth, char *out, size_t room)
+{
+    static const char text[] = "by who gave it the tag ";
+    uint32_t tag = word >> SLACK_BITS;
+    size_t digits = 1;
+    for (uint32_t left = tag / 10; left != 0; left /= 10)
+        digits++;
+    size_t n = sizeof text - 1 + digits;
+    if (tag == 0 || depth > 0 || n > room)
+        return 0;
+    memcpy(out, text, sizeof text - 1);
+    for (size_t i = n; digits > 0; digits--, tag /= 10)
+        out[--i] = (char)('0' + tag % 10);
+    return n;
+}
+
+hg_status hg_harden(uint32_t check_every)
+{
+    if (heap_held_bytes() != 0)
+        return HG_EBUSY;
+    heap_tell_tag = tell_tag;
+    heap_harden(check_every);
     return HG_OK;
 }
 

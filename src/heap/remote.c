@@ -106,7 +106,7 @@ void remote_free(struct pool *pool, void *block)
     void *head = atomic_load_explicit(&pool->remote, memory_order_relaxed);
     do {
         HG_VERIFY(head != block, "block freed twice", block);
-        *(void **)block = head;
+        link_write(block, head);
         /* Release pairs with pool_collect(): it sees the links.  Acquire pairs with
            it too: it has read mail_next, which we may be about to write. */
     } while (!atomic_compare_exchange_weak_explicit(
@@ -131,7 +131,13 @@ static void pool_collect(struct thread_heap *from, struct thread_heap *to,
     void *last = NULL;
     uint32_t n = chain_length(pool, first, &last);
     HG_VERIFY(n != 0 && n <= pool->used, "block freed twice", first);
-    *(void **)last = pool->free;
+    if (HG_UNLIKELY(is_guarded(pool))) {
+        if (from != to)
+            pool_move(from, to, pool);
+        hard_collect(to, pool, first);
+        return;
+    }
+    link_write(last, pool->free);
     pool->free = first;
     pool->used = (uint16_t)(pool->used - n);
     if (pool_state(pool) == POOL_FULL)
@@ -173,8 +179,8 @@ bool heaps_adopt_pools(struct thread_heap *heap, unsigned class)
     for (unsigned i = 0; i < HEAPS_TRIED && left != 0 && moved == 0; i++, left--) {
         struct thread_heap *other = abandoned_pop();
         mail_drain(other, other);
-        while (moved < POOLS_MOVED && other->pool[class] != &pool_exhausted) {
-            pool_move(other, heap, other->pool[class]);
+        while (moved < POOLS_MOVED && other->ring[class] != &pool_exhausted) {
+            pool_move(other, heap, other->ring[class]);
             moved++;
         }
         abandoned_push(other, false);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tags.c - the arrays of tags, in a heap of their own.
+ * tags.c - the arrays of tags and guards, in a heap of their own.
  *
  * They are blocks of the system heap, number 0, which has no thread and keeps no
  * tags of its own: packed by the same classes, reused when pools change class, and
@@ -15,18 +15,16 @@ static struct thread_heap *system_heap(void)
     return heap_at(SYSTEM_HEAP);
 }
 
-uint32_t *tags_new(unsigned class)
+void *tags_new(size_t bytes)
 {
     lock_take(&tags_lock);
-    void *tags =
-        class_alloc(system_heap(), class_of(heap_classes[class].tag_bytes));
+    void *tags = class_alloc(system_heap(), class_of(bytes));
     lock_release(&tags_lock);
     return tags;
 }
 
-void tags_free(uint32_t *tags, unsigned class)
+void tags_free(void *tags)
 {
-    (void)class;
     size_t offset;
     bool ours = heap_in_window(tags, &offset);
     HG_VERIFY(ours, "tags are not ours", tags);

@@ -28,6 +28,7 @@
 
 /* The compiler warns of more initialisers than classes, this of fewer. */
 struct thread_heap heap_exhausted = {.pool = {EACH_CLASS(&pool_exhausted)},
+                                     .ring = heap_exhausted.pool,
                                      .id = NO_INDEX};
 _Static_assert(CLASSES == (BLOCK_ALIGN == 8 ? 92 : 76), "EACH_CLASS");
 
@@ -47,6 +48,7 @@ static void abandon(struct thread_heap *heap)
 {
     /* Once the state says so, nothing is kept. */
     atomic_store_explicit(&heap->state, HEAP_ABANDONED, memory_order_relaxed);
+    hard_flush(heap);
     mail_drain(heap, heap);
     heap_retire_empty(heap);
     heap->stirred = false;
@@ -78,12 +80,23 @@ struct thread_heap *heap_new(void)
     uint32_t id = heaps_count == 0 ? SYSTEM_HEAP + 1 : heaps_count;
     if (!table_reach(&table_heaps, (id + 1) * sizeof(struct thread_heap)))
         return NULL;
-    if (heaps_count == 0)
+    if (heaps_count == 0) {
+        heap_at(SYSTEM_HEAP)->ring = heap_at(SYSTEM_HEAP)->pool;
         heap_init_empty(heap_at(SYSTEM_HEAP), SYSTEM_HEAP, HEAP_SYSTEM);
-    heap_init_empty(heap_at(id), id, HEAP_ABANDONED);
-    heap_at(id)->keeps_tags = heap_tags_kept;
+        heaps_count = 1;
+    }
+    struct thread_heap *heap = heap_at(id);
+    heap->ring = heap->pool;
+    if (heap_hardened) {
+        heap->hard = hard_new();
+        if (heap->hard == NULL)
+            return NULL;
+        heap->ring = heap->hard->ring;
+    }
+    heap_init_empty(heap, id, HEAP_ABANDONED);
+    heap->keeps_tags = heap_tags_kept;
     heaps_count = id + 1;
-    return heap_at(id);
+    return heap;
 }
 
 struct thread_heap *thread_enter(void)
@@ -121,6 +134,8 @@ void thread_slow_end(struct thread_heap *heap)
 {
     bool stirred = heap->stirred;
     heap->stirred = false;
+    if (HG_UNLIKELY(heap->hard != NULL))
+        hard_slow_end(heap);
     if (stirred)
         pools_cool(heap);
     if (HG_UNLIKELY(borrows) && heap_mine == &heap->fast)

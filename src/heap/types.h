@@ -89,6 +89,9 @@ enum pool_state {
  *                       pushing it on `free`.
  * fast == NULL          otherwise: heap_free_slow() finds out.
  *
+ * In a hardened heap it is no heap's address, but where the guards of the pool's
+ * blocks are: so nobody finds himself there; see harden.c.
+ *
  * `used` counts the blocks that callers hold and those on `remote`; a block
  * freed by another thread stays counted until the owner takes it off `remote`.
  *

@@ -67,7 +67,7 @@ HG_RACY uint32_t chain_mark(const struct pool *pool, void *first, uint64_t *bits
 {
     uint32_t n = 0;
     *end = NULL;
-    for (void *block = first; block != NULL; block = *(void **)block) {
+    for (void *block = first; block != NULL; block = link_read(block)) {
         if (!pool_has_block(pool, block))
             return NO_INDEX;
         uint32_t index = pool_block_index(pool, block);
@@ -110,6 +110,19 @@ static HG_RACY void mark_free(struct pool *pool, uint64_t *bits, uint32_t *absen
     *remote = chain_mark(pool, first, bits, &end);
 }
 
+/* Sets a bit for each block of a hardened heap that is in quarantine, or about to
+   be freed by another thread. */
+static HG_RACY void mark_freed(const struct pool *pool, uint64_t *bits)
+{
+    const guard *guards = pool_guards(pool);
+    uint32_t capacity = pool_capacity(pool);
+    for (uint32_t i = 0; i < capacity; i++) {
+        unsigned word = atomic_load_explicit(&guards[i], memory_order_relaxed);
+        if (word == 0 || word >= GUARD_FREED)
+            bits[i / 64] |= (uint64_t)1 << i % 64;
+    }
+}
+
 struct walk {
     heap_visit *visit;
     void *arg;
@@ -132,6 +145,8 @@ static HG_RACY void walk_pool(void *arg, struct pool *pool)
     uint64_t bits[POOL_BITMAP_WORDS];
     uint32_t absent, freed, remote;
     mark_free(pool, bits, &absent, &freed, &remote);
+    if (is_guarded(pool))
+        mark_freed(pool, bits);
     uint32_t capacity = pool_capacity(pool);
     size_t bytes = heap_classes[pool->class].bytes;
     uint32_t *tags = pool->tags;
@@ -171,7 +186,7 @@ static void object_pools_walk(struct thread_heap *object, pool_visit *visit,
     for (uint32_t i = object->large_first; i != 0; i = pool_at_slot(i - 1)->next)
         visit(arg, pool_at_slot(i - 1));
     for (unsigned class = 0; class < CLASSES; class ++) {
-        struct pool *head = object->pool[class];
+        struct pool *head = object->ring[class];
         if (head == &pool_exhausted)
             continue;
         struct pool *pool = head;
@@ -252,6 +267,13 @@ void census_parts(struct heap_census *out)
         out->free_pools += bit_count(~a->free | a->dirty) * SLOT_BYTES;
     }
     pools_walk(census_pool, out);
+    for (uint32_t id = 0; id < heaps_count; id++) {
+        size_t waiting = hard_bytes(heap_at(id));
+        if (waiting > out->live)
+            waiting = out->live;
+        out->live -= waiting;
+        out->free_blocks += waiting;
+    }
     out->headers += table_pools.mapped + table_arenas.mapped + table_heaps.mapped;
     huge_census(out);
 }
@@ -271,6 +293,7 @@ void heap_census(struct heap_census *out)
 static size_t trim_pools(struct thread_heap *heap)
 {
     mail_drain(heap, heap);
+    hard_flush(heap);
     heap_retire_empty(heap);
     heap->stirred = false;
     return pools_cool_all(heap);
@@ -328,6 +351,8 @@ static void check_pool(void *arg, struct pool *pool)
     }
     if (state == POOL_LARGE) {
         HG_VERIFY(fast == NULL, "pool: a large block has an owner", start);
+        if (heap_hardened)
+            hard_verify(start, pool->bytes, pool->slots * SLOT_BYTES, NULL);
         return;
     }
     HG_VERIFY(pool_owner(pool) < heaps_count, "pool: no such heap", start);
@@ -344,15 +369,20 @@ static void check_pool(void *arg, struct pool *pool)
     HG_VERIFY((pool->absent & ~heap_classes[pool->class].pages) == 0,
               "pool: an absent page has no block", start);
     HG_VERIFY(remote <= pool->used, "pool: more remote than used", start);
+    if (is_guarded(pool))
+        hard_check_pool(pool);
+    bool guarded = is_guarded(pool);
+    HG_VERIFY(!guarded || fast != NULL, "pool: no guards", start);
     if (state == POOL_FULL) {
-        HG_VERIFY(fast == NULL, "pool: full, but has a fast path", start);
+        HG_VERIFY(guarded || fast == NULL, "pool: full, but has a fast path",
+                  start);
         HG_VERIFY(pool->used == pool_capacity(pool), "pool: full, but has room",
                   start);
         check->full_pools += heap_is_object(heap);
         return;
     }
     check->used_pools++;
-    HG_VERIFY(fast == (pool->class < SMALL_CLASSES ? &heap->fast : NULL),
+    HG_VERIFY(guarded || fast == (pool->class < SMALL_CLASSES ? &heap->fast : NULL),
               "pool: used, but its owner is another", start);
     HG_VERIFY(pool_at_slot(pool->next)->prev == slot, "pool: broken ring", start);
     HG_VERIFY(pool_at_slot(pool->prev)->next == slot, "pool: broken ring", start);
@@ -363,7 +393,7 @@ static uint32_t check_rings(const struct thread_heap *heap)
 {
     uint32_t count = 0;
     for (unsigned class = 0; class < CLASSES; class ++) {
-        struct pool *head = heap->pool[class];
+        struct pool *head = heap->ring[class];
         if (head == &pool_exhausted)
             continue;
         uint32_t empty = 0;
@@ -412,6 +442,7 @@ static void check_heaps(const struct check *check)
         HG_VERIFY(heap->id == id, "heap: wrong number", heap);
         pools += heap->pools;
         in_rings += check_rings(heap);
+        hard_check_quarantine(heap);
         full += check_object(heap);
     }
     HG_VERIFY(full == check->full_pools, "object: a full pool is in no list", NULL);

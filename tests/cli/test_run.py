@@ -246,3 +246,16 @@ class Environment(case.Case):
             "HEAPGLASS_CHILDREN": "0", "HEAPGLASS_LEDGER": str(self.dir / "a.hg"),
             "HEAPGLASS_MODE": "lines", "HEAPGLASS_NATIVE": "0", "HEAPGLASS_RECYCLED": "0",
             "HEAPGLASS_SESSION": pid})
+        out = self.does("run", "-o", "b.hg", "--hardened", "--check-every", "9", "env")
+        self.assertIn("HEAPGLASS_HARDENED=1\n", out)
+        self.assertIn("HEAPGLASS_CHECK_EVERY=9\n", out)
+
+    def test_a_check_needs_a_number_and_a_hardened_heap(self):
+        for words, says in [
+            (["--check-every", "9"], "add --hardened"),
+            (["--hardened", "--check-every", "0"], 'not "0"'),
+            (["--hardened", "--check-every", "often"], 'not "often"'),
+        ]:
+            done = self.heapglass("run", *words, "-c", "print(1)")
+            self.assertEqual((done.returncode, done.stdout), (125, ""))
+            self.assertRegex(done.stderr, rf"\Aheapglass: run: [^\n]*{says}[^\n]*\n\Z")

@@ -95,6 +95,70 @@ class Own(Case):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
+class Hardened(Case):
+    """The same malloc, told to find misuse."""
+
+    def setUp(self):
+        super().setUp()
+        self.ours.update(HEAPGLASS_HARDENED="1", HEAPGLASS_CHECK_EVERY="1000")
+
+    def test_every_function(self):
+        self.assertEqual(self.run_ours(f"{BUILT}/interpose"), "all is so\n")
+
+    @unittest.skipUnless(os.path.exists(f"{BUILT}/news"), "there is no C++ compiler")
+    def test_new_and_delete(self):
+        self.assertEqual(self.run_ours(f"{BUILT}/news"), "all is so\n")
+
+    def test_programs_of_debian(self):
+        sums = self.run_ours("sh", "-c", "cd /usr/include && sort *.h | uniq -c | sort -n | tail")
+        self.assertEqual(len(sums.splitlines()), 10)
+        page = HERE.parents[1] / "docs/heapglass.1"
+        plain = subprocess.run(["perl", "-ne", "$n{$_}++ for split /\\W+/; END { print map "
+                                "{ qq($_ $n{$_}\\n) } sort keys %n }", page],
+                               stdout=subprocess.PIPE, text=True, check=True)
+        self.assertEqual(self.run_ours(*plain.args), plain.stdout)
+
+    @needs("gcc")
+    def test_gcc_and_what_it_made(self):
+        self.write("#include <stdio.h>\nint main(void) { puts(\"made\"); }\n", "a.c")
+        self.run_ours("gcc", "-O2", "a.c", "-o", "made")
+        self.assertEqual(self.run_ours("./made"), "made\n")
+
+    @needs("git")
+    def test_git(self):
+        self.run_ours("git", "init", "-q", ".")
+        self.write("text\n" * 10000, "file")
+        self.run_ours("git", "add", "-A")
+        self.run_ours("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one")
+        self.run_ours("git", "gc", "-q", "--prune=now")
+        self.run_ours("git", "fsck", "--no-progress", "--strict")
+
+    def test_what_is_freed_twice_is_stopped(self):
+        for word, says in ("twice", "freed twice"), ("small", "a block was freed twice\n"), \
+                ("later", "a block was freed twice\n"), ("foreign", "did not return"), \
+                ("inside", "freed inside of a block, not at its start\n"), \
+                ("stack", "did not return"):
+            done = subprocess.run([f"{BUILT}/misuse", word], env=self.ours, text=True,
+                                  stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, -6, word)
+            self.assertIn(says, done.stderr)
+
+    def test_under_the_command_a_program_that_is_no_python_is_hardened_too(self):
+        done = subprocess.run([COMMAND, "run", "--hardened", "-o", self.dir / "a.hg",
+                               f"{BUILT}/misuse", "small"], env=self.plain, text=True,
+                              stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, -6)
+        self.assertIn("a block was freed twice\n", done.stderr)
+
+    def test_with_accounts_its_site_is_named(self):
+        done = subprocess.run([COMMAND, "run", "--hardened", "--native", "-o",
+                               self.dir / "a.hg", f"{BUILT}/misuse", "later"], env=self.plain,
+                              text=True, stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, -6)
+        self.assertIn("a block was freed twice\n", done.stderr)
+        self.assertRegex(done.stderr, rf"\n  allocated   {BUILT}/misuse\+0x[0-9a-f]+\n")
+
+
 class Stacks(Case):
     """Accounts of programs without an interpreter, by `heapglass run --native`."""
 

@@ -636,6 +636,52 @@ UNTRACED(PY_OBJ)
 static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_MEM),
                                                       PLAIN(PY_OBJ)};
 
+/* The same on a hardened heap, whose blocks come and go by functions. */
+HG_ALWAYS_INLINE void *hardened_malloc(enum py_domain domain, size_t bytes)
+{
+    void *block = NULL;
+
+    if (HG_LIKELY(heap_is_small(bytes)))
+        block = heap_hard_take(heap_of(domain), bytes);
+    return HG_LIKELY(block != NULL) ? block : plain_malloc_slow(domain, bytes);
+}
+
+HG_ALWAYS_INLINE void hardened_free(enum py_domain domain, void *block)
+{
+    size_t offset;
+
+    if (HG_LIKELY(heap_in_window(block, &offset)))
+        heap_hard_give(heap_of(domain), block);
+    else
+        plain_free_slow(domain, block);
+}
+
+#define HARDENED(domain)                                                           \
+    static void *hardened_malloc_##domain(void *context, size_t bytes)             \
+    {                                                                              \
+        (void)context;                                                             \
+        return hardened_malloc(domain, bytes);                                     \
+    }                                                                              \
+    static void hardened_free_##domain(void *context, void *block)                 \
+    {                                                                              \
+        (void)context;                                                             \
+        hardened_free(domain, block);                                              \
+    }
+HARDENED(PY_RAW)
+HARDENED(PY_MEM)
+HARDENED(PY_OBJ)
+
+#define HARDENED_ENTRY(domain)                                                     \
+    [domain] = {NULL, hardened_malloc_##domain, plain_calloc_##domain,             \
+                plain_realloc_##domain, hardened_free_##domain}
+static const struct py_allocator hardened[PY_DOMAINS] = {
+    HARDENED_ENTRY(PY_RAW), HARDENED_ENTRY(PY_MEM), HARDENED_ENTRY(PY_OBJ)};
+
+static const struct py_allocator *untraced_set(void)
+{
+    return heap_hardened ? hardened : plain;
+}
+
 /* ------------------------------------------------- a set of functions for each
  * case */
 
@@ -797,7 +843,7 @@ void hooks_install(void)
     for (int domain = 0; domain < PY_DOMAINS; domain++)
         python.get_allocator(domain, &before[domain]);
     may_look = python.layout != NULL;
-    install(session.config.mode == LEDGER_MODE_UNTRACED ? plain : blind);
+    install(session.config.mode == LEDGER_MODE_UNTRACED ? untraced_set() : blind);
 }
 
 static void look_at_frames(void *state)
@@ -863,7 +909,7 @@ void hooks_untrace(void)
     /* Not if somebody took our place, or wrapped us: then the wrapper calls our
        traced functions on, and they find that no accounts are kept. */
     if (all_ours())
-        install(plain);
+        install(untraced_set());
 }
 
 bool hooks_displaced(enum py_domain domain)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapt/native/accounts.h"
 
+#include "adapt/native/hardened.h"
+
 #include "trace/session.h"
 #include "trace/shares.h"
 
@@ -16,17 +18,24 @@ static void set_mode(enum native_mode now)
     atomic_store_explicit(&native_mode_now, now, memory_order_relaxed);
 }
 
+/* The program is not to be watched, or malloc is not. */
+static enum native_mode mode_unwatched(void)
+{
+    return heap_hardened && session.config.native ? NATIVE_PLAIN : NATIVE_OFF;
+}
+
 void native_begin(void)
 {
     if (native_mode() != NATIVE_UNDECIDED)
         return;
+    hardened_begin();
     /* Before the C library has an environment, tags do no harm. */
     enum native_mode first = NATIVE_EARLY;
     if (environ != NULL && !session_configure())
         first = NATIVE_PLAIN;
     else if (environ != NULL && (!session.config.native ||
                                  session.config.mode == LEDGER_MODE_UNTRACED))
-        first = NATIVE_OFF;
+        first = mode_unwatched();
     if (first == NATIVE_EARLY)
         heap_keep_tags();
     set_mode(first);
@@ -49,7 +58,7 @@ void native_untrace(void)
 void native_leave(void)
 {
     if (native_mode() != NATIVE_UNDECIDED)
-        set_mode(NATIVE_OFF);
+        set_mode(mode_unwatched());
 }
 
 bool accounts_begin(void)

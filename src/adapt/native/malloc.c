@@ -21,6 +21,7 @@
 #include "heap/heap.h"
 #include "trace/block.h"
 #include "trace/session.h"
+#include "trace/site.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -77,42 +78,15 @@ static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
     return block != NULL ? block : refused();
 }
 
-static size_t put(char *out, size_t at, size_t room, const char *text, size_t bytes)
-{
-    if (bytes > room - at)
-        bytes = room - at;
-    memcpy(out + at, text, bytes);
-    return at + bytes;
-}
-
 /* The tag of a freed block still says who asked for it. */
 static HG_COLD _Noreturn void freed_twice(const void *block, uint32_t tag)
 {
-    static char line[400];
-    enum { ROOM = sizeof line - 1 };
-    const struct ledger_node *node = &book.nodes[tag_node(tag)];
-    const struct ledger_code *code =
-        (const struct ledger_code *)ledger_at(&session.ledger, LEDGER_CODES) +
-        node->code;
-    const char *texts = ledger_at(&session.ledger, LEDGER_STRINGS);
-    size_t n = put(line, 0, ROOM, "block freed twice", 17);
+    static char line[400] = "block freed twice; it was allocated at ";
+    size_t n = strlen(line);
+    size_t told = site_tell(tag, 0, line + n, sizeof line - 1 - n);
 
-    if (book.nodes != NULL && tag_node(tag) != LEDGER_NO_NODE && node->code != 0) {
-        bool offset = code->first_line == LEDGER_LINES_ARE_OFFSETS;
-        char number[16];
-        unsigned digits = 0;
-        for (uint32_t left = node->line; left != 0 || digits == 0;
-             left /= offset ? 16 : 10)
-            number[sizeof number - ++digits] =
-                "0123456789abcdef"[left % (offset ? 16 : 10)];
-        n = put(line, n, ROOM, "; it was allocated at ", 22);
-        n = put(line, n, ROOM, texts + code->file.offset, code->file.bytes);
-        n = put(line, n, ROOM, offset ? "+0x" : ":", offset ? 3 : 1);
-        n = put(line, n, ROOM, number + sizeof number - digits, digits);
-        n = put(line, n, ROOM, " ", code->function.bytes != 0);
-        n = put(line, n, ROOM, texts + code->function.offset, code->function.bytes);
-    }
-    line[n] = 0;
+    if (told == 0)
+        line[strlen("block freed twice")] = 0;
     base_panic(line, block);
 }
 
@@ -127,11 +101,16 @@ static HG_NOINLINE void free_other(void *block)
         heap_free_fast(heap_fast_pool(heap_mine, block, &offset), block);
         return;
     }
+    if (heap_hardened && native_mode() == NATIVE_PLAIN &&
+        heap_in_window(block, &offset)) {
+        heap_hard_give(heap_mine, block);
+        return;
+    }
     bool found = heap_find(block, &place);
     if (found || heap_in_window(block, &offset)) {
         bool traced = accounts_begin();
         if (traced && found && place.tag != NULL) {
-            if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED)
+            if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED && !heap_hardened)
                 freed_twice(block, *place.tag);
             if (HG_UNLIKELY(reaping_now))
                 reaping_note_freed(block, *place.tag, block_bytes(&place));
@@ -154,7 +133,9 @@ static HG_NOINLINE void *allocate_again(size_t bytes)
     size_t class = heap_small_class(bytes);
     void *block = NULL;
 
-    if (heap_refill(heap_mine, class))
+    if (heap_hardened)
+        block = heap_hard_take(heap_mine, bytes);
+    else if (heap_refill(heap_mine, class))
         block = heap_alloc_fast(heap_mine, class, &pool);
     return block != NULL ? block : allocate(1, bytes, false);
 }
@@ -337,7 +318,7 @@ EXPORT size_t malloc_usable_size(void *block)
     if (block == NULL)
         return 0;
     if (heap_find(block, &place))
-        return place.usable;
+        return heap_hardened ? heap_requested_bytes(block) : place.usable;
     HG_VERIFY(native_mode() == NATIVE_OFF,
               "malloc_usable_size() of what malloc() did not return", block);
     *(void **)&libc_size = next("malloc_usable_size");
