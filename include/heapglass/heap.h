@@ -49,8 +49,8 @@ HG_API void *hg_alloc(size_t bytes);
 HG_API void *hg_calloc(size_t count, size_t bytes); /* zeros; NULL on overflow */
 /* `align`: a power of two. */
 HG_API void *hg_aligned(size_t align, size_t bytes);
-/* The block may move; NULL: it is as it was.  `block` may be NULL.  Its alignment
-   is kept only as far as that of all blocks. */
+/* The block may move, with all that was usable of it; NULL: it is as it was.
+   `block` may be NULL.  Its alignment is kept only as far as that of all blocks. */
 HG_API void *hg_realloc(void *block, size_t bytes);
 /* A block of any heap, or NULL. */
 HG_API void hg_free(void *block);

@@ -174,7 +174,6 @@ void *hg_heap_realloc(hg_heap *heap, void *block, size_t bytes)
     struct place new;
     bytes += bytes == 0;
     HG_VERIFY(heap_find(block, &old), "not a block of this heap", block);
-    size_t old_bytes = requested(&old);
     uint32_t tag = old.tag == NULL ? 0 : *old.tag >> SLACK_BITS;
     if (heap_resize_in_place(block, bytes, &new)) {
         note(&new, bytes, tag);
@@ -188,7 +187,8 @@ void *hg_heap_realloc(hg_heap *heap, void *block, size_t bytes)
     moved = allocate(heap, 1, bytes, false, tag);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    /* Whoever asked for the usable size may use it. */
+    memcpy(moved, block, old.usable < bytes ? old.usable : bytes);
     free_fast(heap, block);
     return moved;
 }

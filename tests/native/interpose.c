@@ -39,10 +39,11 @@ static void every_function(void)
         char *block = malloc(bytes);
         must(block != NULL && malloc_usable_size(block) >= bytes, "malloc");
         must((uintptr_t)block % 16 == 0, "malloc aligns to 16");
-        fill(block, malloc_usable_size(block));
-        block = realloc(block, bytes * 3 + 1);
-        must(block != NULL && (bytes == 0 || block[bytes - 1] == 0x5A),
-             "realloc keeps what is there");
+        size_t usable = malloc_usable_size(block);
+        fill(block, usable);
+        block = realloc(block, usable * 3 + 1);
+        must(block != NULL && (usable == 0 || block[usable - 1] == 0x5A),
+             "realloc keeps all that was usable");
         block = reallocarray(block, bytes / 2 + 1, 2);
         must(block != NULL && (bytes == 0 || block[bytes / 2] == 0x5A),
              "reallocarray");

@@ -187,7 +187,10 @@ START_TEST(sizes_are_exact_and_tags_stay_with_their_blocks)
         ck_assert_uint_eq(tag, 0);
         ck_assert_int_eq(hg_set_tag(block, HG_TAG_MAX - (uint32_t)bytes), HG_OK);
         ck_assert_uint_eq(hg_requested_size(block), bytes == 0 ? 1 : bytes);
+        size_t usable = hg_usable_size(block);
+        memset(block, 0x5A, usable);
         block = hg_heap_realloc(heap, block, bytes * 2 + 1);
+        ck_assert(bytes * 2 < usable || ((char *)block)[usable - 1] == 0x5A);
         ck_assert_int_eq(hg_get_tag(block, &tag), HG_OK);
         ck_assert_uint_eq(tag, HG_TAG_MAX - bytes);
         ck_assert_uint_eq(hg_requested_size(block), bytes * 2 + 1);

@@ -178,13 +178,20 @@ EXPORT void *calloc(size_t count, size_t bytes)
     return allocate(1, product, true);
 }
 
+/* Whoever asked malloc_usable_size() may use all of that. */
+static void copy_usable(void *moved, const void *block, const struct place *old,
+                        size_t bytes)
+{
+    memcpy(moved, block, old->usable < bytes ? old->usable : bytes);
+}
+
 /* From our heap to the C library's, which serves malloc now. */
-static void *emigrate(void *block, size_t old_bytes, size_t bytes)
+static void *emigrate(void *block, const struct place *old, size_t bytes)
 {
     void *moved = __libc_malloc(bytes);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    copy_usable(moved, block, old, bytes);
     heap_free_slow(block);
     return moved;
 }
@@ -199,10 +206,10 @@ static void *resize(void *block, size_t bytes)
                   "realloc() of what malloc() did not return", block);
         return __libc_realloc(block, bytes);
     }
+    if (native_mode() == NATIVE_OFF)
+        return emigrate(block, &old, bytes);
     size_t old_bytes = old.tag != NULL ? block_bytes(&old) : old.usable;
     uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
-    if (native_mode() == NATIVE_OFF)
-        return emigrate(block, old_bytes, bytes);
     bool traced = accounts_begin();
     struct owner owner = accounts_owner(traced);
     void *moved = block;
@@ -211,7 +218,7 @@ static void *resize(void *block, size_t bytes)
         if (moved == NULL) {
             moved = heap_alloc_slow(bytes, &new);
             if (moved != NULL) {
-                memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+                copy_usable(moved, block, &old, bytes);
                 heap_free_slow(block);
             }
         }
