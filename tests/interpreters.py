@@ -12,28 +12,23 @@ and the program is told to use that. Nothing is installed and no right is needed
 keys, patchelf and the network. CPython's own tests, where asked for, come in a tree beside it.
 """
 import argparse
-import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
+
+from debian import Missing, call, need, unpacked
 
 VERSIONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15"]
 SUITES = {"3.13": "trixie", "3.14": "sid", "3.15": "sid"}
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DESCRIBE = """
 import json, platform, sys, sysconfig
 print(json.dumps(["%d.%d" % sys.version_info[:2], platform.python_version(),
                   bool(sysconfig.get_config_var("Py_GIL_DISABLED"))]))
 """
-
-
-class Missing(Exception):
-    """Why an interpreter cannot be had, in a line for people."""
 
 
 def describe(path):
@@ -93,74 +88,14 @@ def debian(version):
 
 def fetched(version, *extra):
     """Path of Debian's interpreter of `version`, with `extra` packages, from the archive."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "heapglass")
-    target = cache / "-".join([f"python{version}", SUITES[version], *["tests"] * bool(extra)])
-    python = target / f"usr/bin/python{version}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two test jobs may want it at once
-        if not python.exists():
-            unpack(version, extra, target)
-    return str(python)
-
-
-def call(*command):
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          stdin=subprocess.DEVNULL, text=True)
-    if done.returncode:
-        last = (done.stdout.strip().splitlines() or ["no output"])[-1]
-        raise Missing(f"{os.path.basename(command[0])}: {last}")
-    return done.stdout
-
-
-def mirror():
-    """Where this machine gets Debian from."""
-    try:
-        lines = call("apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)")
-    except Missing:
-        lines = ""
-    uris = [line.split()[1] for line in lines.splitlines() if line.startswith("Debian ")]
-    plain = [uri for uri in uris if "security" not in uri]
-    return (plain or ["http://deb.debian.org/debian"])[0]
-
-
-def unpack(version, extra, target):
-    """Lay Python `version`, `extra` packages and all they need out under `target`."""
-    for tool in "apt-get", "dpkg-deb", "patchelf":
-        if not shutil.which(tool):
-            raise Missing(f"no Python {version} on this machine, and {tool}, "
-                          "which would help to get Debian's, is missing too")
-    print(f"fetching Python {version} from Debian {SUITES[version]}",
-          file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        state = Path(scratch)
-        for folder in "lists/partial", "archives/partial", "tree":
-            (state / folder).mkdir(parents=True)
-        # As if on a machine with no package at all, apt takes the C library too.
-        (state / "status").touch()
-        (state / "sources").write_text(
-            f"deb [signed-by={KEYRING}] {mirror()} {SUITES[version]} main\n")
-        apt = ["apt-get", "-qq"]
-        for name, value in {
-            "Dir::State": state, "Dir::State::lists": state / "lists",
-            "Dir::State::status": state / "status",
-            "Dir::Cache": state, "Dir::Cache::archives": state / "archives",
-            "Dir::Etc::sourcelist": state / "sources", "Dir::Etc::sourceparts": "/dev/null",
-            "Dir::Etc::preferencesparts": "/dev/null", "APT::Sandbox::User": "",
-            "Acquire::Languages": "none", "Acquire::Retries": "3",
-        }.items():
-            apt += ["-o", f"{name}={value}"]
-        call(*apt, "update")
-        call(*apt, "install", "-y", "--download-only", "--no-install-recommends",
-             f"python{version}", *extra)
-        for package in sorted((state / "archives").glob("*.deb")):
-            call("dpkg-deb", "-x", str(package), str(state / "tree"))
-        relocate(state / "tree", target, version)
-        shutil.rmtree(target, ignore_errors=True)
-        (state / "tree").rename(target)
-    if not describe(str(target / f"usr/bin/python{version}")):
+    folder = "-".join([f"python{version}", SUITES[version], *["tests"] * bool(extra)])
+    target = unpacked(folder, SUITES[version], f"python{version}", *extra,
+                      finish=lambda tree, target: relocate(tree, target, version))
+    python = str(target / f"usr/bin/python{version}")
+    if not describe(python):
         shutil.rmtree(target)
         raise Missing(f"Debian's Python {version} does not run on this machine")
+    return python
 
 
 def relocate(tree, target, version):
@@ -168,6 +103,7 @@ def relocate(tree, target, version):
 
     DT_RPATH, unlike DT_RUNPATH, also serves the modules that Python opens later.
     """
+    need(f"Python {version}", "patchelf")
     python = str(tree / f"usr/bin/python{version}")
     loader = os.path.basename(call("patchelf", "--print-interpreter", python).strip())
     libc = next(tree.glob("usr/lib/*/libc.so.6"))
