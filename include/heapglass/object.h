@@ -21,7 +21,14 @@
  *
  * Threads: a world and its objects belong to one thread at a time; moving it to
  * another needs a happens-before edge and nothing else.  Worlds know nothing of
- * each other: an object of one must not refer to an object of another.
+ * each other: an object of one must not refer to an object of another.  Nothing
+ * here may be called by a signal handler.  After fork() the child has a copy of
+ * each world.
+ *
+ * What fails says so by NULL or a negative hg_status, and nothing has changed then.
+ * Misuse that is noticed, such as a release too many, ends the program by abort(),
+ * after one line that names the object.  Pointers are not NULL but where that is
+ * said to be allowed.
  *
  * "May call back" below means: may run finalizers, disposers, callbacks of weak
  * references and of events, of this world, before it returns.
@@ -33,6 +40,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifndef HG_API
 #define HG_API __attribute__((visibility("default")))
@@ -77,7 +85,7 @@ enum {
  */
 struct hg_type {
     const char *name;
-    size_t size;          /* bytes, with the head; at least sizeof(hg_object) */
+    size_t size;          /* bytes, with the head: sizeof(hg_object) to 65535 */
     const uint16_t *refs; /* HG_REFS(), offsets of references; ends with 0 */
     /* HG_ARRAY(): a counted array of references somewhere else, which `dispose`
        frees.  The count is a uint32_t; NULL entries are allowed. */
@@ -177,8 +185,9 @@ HG_API void hg_world_free(hg_world *world);
 
 /*
  * A new object, all zeros after its head, with one reference, the caller's; NULL
- * when there is no memory.  May collect first, and so call back.  hg_new_items() is
- * for types with HG_ITEMS or HG_BYTES.  Constant time but for that.
+ * when there is no memory, or it would have 4 GiB or more.  hg_new_items() is for
+ * types with HG_ITEMS or HG_BYTES, hg_new() for the others; the wrong one aborts.
+ * May collect first, and so call back.  Constant time but for that and the zeros.
  *
  * `site` tells hg_site() and reports where it comes from, see hg_debug(): a text
  * that outlives the world, or NULL; an interpreter names a line of its program.
@@ -240,20 +249,39 @@ static inline void hg_release(hg_world *world, void *object)
     }
 }
 
-/* `slot` is the address of a reference.  Store `value`, retained, and release what
-   was there.  The slot is written before anything is called back. */
-HG_API void hg_set(hg_world *world, void *slot, void *value);
-/* The same, but the caller's reference to `value` moves into the slot. */
-HG_API void hg_move(hg_world *world, void *slot, void *value);
-/* Empty the slot; its reference is the caller's now. */
-HG_API void *hg_take(void *slot);
+/* `slot` is the address of a reference: any pointer to an object, or NULL.  Store
+   `value`, the caller's reference to it moves there, and release what was there.
+   The slot is written before anything is called back. */
+static inline void hg_move(hg_world *world, void *slot, void *value)
+{
+    void *old;
+    memcpy(&old, slot, sizeof old); /* whatever the pointer's type */
+    memcpy(slot, &value, sizeof value);
+    hg_release(world, old);
+}
 
-/* Never freed before its world, whatever its count: retain and release leave it
-   alone. */
+/* The same, but `value` is retained: the caller keeps its reference. */
+static inline void hg_set(hg_world *world, void *slot, void *value)
+{
+    hg_move(world, slot, hg_retain(value));
+}
+
+/* Empty the slot; its reference is the caller's now. */
+static inline void *hg_take(void *slot)
+{
+    void *value;
+    memcpy(&value, slot, sizeof value);
+    memset(slot, 0, sizeof value);
+    return value;
+}
+
+/* From now on never freed before its world, whatever its count: retain and release
+   leave it alone. */
 HG_API void hg_immortal(void *object);
 
-/* Promise that the object is in no cycle, or take that back.  What an untracked
-   object refers to counts as referred to from outside. */
+/* Promise that the object is in no cycle, or take that back; of a type that is in
+   none anyway both do nothing.  What an untracked object refers to counts as
+   referred to from outside. */
 HG_API void hg_untrack(hg_world *world, void *object);
 HG_API void hg_track(hg_world *world, void *object);
 HG_API int hg_is_tracked(hg_world *world, const void *object);
@@ -261,7 +289,8 @@ HG_API int hg_is_tracked(hg_world *world, const void *object);
 HG_API int hg_is_finalized(hg_world *world, const void *object);
 
 /* No collection looks at what is tracked now, and it stays, if only cycles keep it;
-   or all of that is tracked again, in the oldest generation. */
+   or all of that is tracked again, in the oldest generation.  Both look at every
+   object once. */
 HG_API void hg_freeze(hg_world *world);
 HG_API void hg_unfreeze(hg_world *world);
 
@@ -270,8 +299,9 @@ HG_API void hg_unfreeze(hg_world *world);
  * after the target has become unreachable and hg_weak_get() gives NULL; it may call
  * everything, and free `weak`.  Of a target that the collector finds, weak
  * references go before finalizers run; of others, after.  The handle is the
- * caller's, to be given to hg_weak_free() before or after the target's death; then
- * nothing is called. NULL when there is no memory, or `target` is dead.
+ * caller's, to be given to hg_weak_free(), which ignores NULL, before or after the
+ * target's death; then nothing is called.  NULL when there is no memory, or
+ * `target` is dead.  None of the three calls back.
  */
 typedef void hg_on_dead(hg_world *world, hg_weak *weak, void *arg);
 HG_API hg_weak *hg_weak_new(hg_world *world, void *target, hg_on_dead *on_dead,
@@ -280,8 +310,9 @@ HG_API void hg_weak_free(hg_world *world, hg_weak *weak);
 /* A new reference to the target, the caller's, or NULL. */
 HG_API void *hg_weak_get(hg_world *world, const hg_weak *weak);
 
-/* Go on freeing what has died, for at most `us` microseconds (0: to the end).
-   Returns how many objects still wait.  May call back. */
+/* Go on freeing what has died, for about `us` microseconds (0: to the end). Returns
+   how many objects still wait: 0 but when the time was over, or in a callback,
+   where it does nothing.  May call back. */
 HG_API size_t hg_flush(hg_world *world, uint32_t us);
 
 /* ---- collection ---- */
@@ -305,18 +336,18 @@ typedef struct {
  * Collect a generation and the younger ones at once; an incremental collection that
  * runs is brought to its end first.  All garbage of these generations is gone
  * afterwards, unless a finalizer stored it; what survives is one generation older.
- * `out` may be NULL.  HG_EBUSY inside a callback of a collection; HG_ENOMEM when
- * there is no memory to work with, and then nothing was done.  May call back.
+ * `out` may be NULL.  HG_EINVAL: no such generation.  HG_EBUSY: inside a callback.
+ * HG_ENOMEM: no memory to work with, and then nothing was done.  May call back.
  */
 HG_API hg_status hg_collect(hg_world *world, int generation, hg_collection *out);
 
 /*
  * A slice of an incremental full collection, of about `us` microseconds, at least
- * some progress; begins one if none runs.  *done is set to 1 when it came to its
- * end, else to 0; all that was garbage when it began is then gone.  The exact check
- * of a connected structure of candidates cannot be divided: it may make a slice
- * longer.  Errors as hg_collect(), but HG_ENOMEM gives the running collection up.
- * May call back.
+ * some progress; begins one if none runs.  *done (or NULL) is set to 1 when it came
+ * to its end, else to 0; all that was garbage when it began is then gone.  The
+ * exact check of a connected structure of candidates cannot be divided: it may make
+ * a slice longer.  Errors as hg_collect(), but HG_ENOMEM gives the running
+ * collection up. May call back.
  */
 HG_API hg_status hg_step(hg_world *world, uint32_t us, int *done);
 
@@ -336,7 +367,8 @@ typedef struct {
     uint32_t release_us; /* freeing in one release; 0: to the end */
 } hg_policy;
 
-/* The default: {1, 2000, 10, 0.25, 1000, 1000}. */
+/* The default: {1, 2000, 10, 0.25, 1000, 1000}.  Both copy; what is set is in force
+   from the next allocation on. */
 HG_API void hg_get_policy(const hg_world *world, hg_policy *out);
 HG_API void hg_set_policy(hg_world *world, const hg_policy *policy);
 
@@ -352,12 +384,14 @@ typedef struct {
     uint64_t collector_ns;   /* all of them, together */
     uint64_t longest_ns;     /* the longest pause of a collection */
 } hg_statistics;
+/* Constant time. */
 HG_API void hg_get_statistics(const hg_world *world, hg_statistics *out);
 
 /*
  * Called before and after each collection, automatic or not; before an incremental
- * one's first slice and after its last.  `done` is NULL before.  May call
- * everything but hg_collect() and hg_step().  One function a world; NULL: none.
+ * one's first slice and after its last.  `done` is NULL before, and lent to the
+ * call. It may call everything; hg_collect() and hg_step() give HG_EBUSY.  One
+ * function a world; NULL: none.
  */
 typedef void hg_on_collection(hg_world *world, int generation,
                               const hg_collection *done, void *arg);
@@ -423,9 +457,10 @@ enum {
        is told its type and site, and aborted. */
     HG_DEBUG_DEAD = 2,
 };
-/* Add to what the world does for those who look for mistakes; from now on. */
+/* Add to what the world does for those who look for mistakes; from now on, until it
+   goes.  HG_ENOMEM. */
 HG_API hg_status hg_debug(hg_world *world, unsigned flags);
-/* Where the object was made, or NULL. */
+/* Where the object was made, as hg_new_at() was told, or NULL: not remembered. */
 HG_API const char *hg_site(hg_world *world, const void *object);
 /* Write what hg_debug() and the object's type tell, such as "Node from tree.c:31";
    at most `bytes`, the ending 0 among them.  Returns `text`. */
@@ -444,7 +479,7 @@ typedef void hg_on_line(const char *line, void *arg);
 HG_API hg_status hg_report_leaks(hg_world *world, hg_on_line *call, void *arg,
                                  size_t *count);
 
-/* Walk everything and abort at the first broken invariant. */
+/* Walk everything and abort at the first broken invariant.  Not in a callback. */
 HG_API void hg_check(hg_world *world);
 
 #ifdef __cplusplus

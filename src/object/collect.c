@@ -253,7 +253,8 @@ hg_status hg_step(hg_world *w, uint32_t us, int *done)
     w->calling = false;
     if (status != HG_OK && status != HG_EBUSY)
         return status;
-    *done = status == HG_OK;
+    if (done != NULL)
+        *done = status == HG_OK;
     return HG_OK;
 }
 

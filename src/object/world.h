@@ -171,8 +171,10 @@ struct hg_world {
     uint32_t huge_count, huge_room;
     uint32_t *huge_first; /* ids, by hash; as many as huge_room */
 
-    uint32_t dead;        /* link to the first of the dead; 0: none */
-    size_t dead_count;    /* in the queue, and `dropping` */
+    hg_object *dying[16]; /* the dead that go next: the last one first; */
+    unsigned dying_count;
+    uint32_t dead;        /* after them, link to the first of the others; 0: none */
+    size_t dead_count;    /* all of these, and `dropping` */
     hg_object *dropping;  /* a long one, dead, or NULL; */
     uint32_t dropping_at; /* so many of its items have lost their reference */
     bool disposing;
@@ -378,18 +380,23 @@ static inline void *const *items_of(const hg_object *object, uint32_t *count)
     return (void *const *)(at + type->size);
 }
 
-/* Call op(target, arg) for each reference of an object that is no item.  Inlined,
-   with op, where op is a constant. */
+/* Call op(target, arg) for each reference of an object that `refs` of its type
+   names. Inlined, with op, where op is a constant; so are those below. */
+HG_ALWAYS_INLINE void refs_each(const hg_object *object, hg_visit *op, void *arg)
+{
+    const uint16_t *ref = object->type->refs;
+    for (; ref != NULL && *ref != 0; ref++) {
+        void *target = *(void *const *)((const char *)object + *ref);
+        if (target != NULL)
+            op(target, arg);
+    }
+}
+
+/* For each that is no item. */
 HG_ALWAYS_INLINE void edges_other(const hg_object *object, hg_visit *op, void *arg)
 {
     const hg_type *type = object->type;
-    if (type->refs != NULL) {
-        for (const uint16_t *ref = type->refs; *ref != 0; ref++) {
-            void *target = *(void *const *)((const char *)object + *ref);
-            if (target != NULL)
-                op(target, arg);
-        }
-    }
+    refs_each(object, op, arg);
     if (type->traverse != NULL)
         type->traverse(object, op, arg);
     if (type->array.at != 0 && type->flags & HG_ITEMS) {
