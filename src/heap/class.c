@@ -29,7 +29,7 @@ _Static_assert(LARGE_MAX / SLOT_BYTES <= UINT8_MAX, "slots");
 _Static_assert((SLOTS_MAX * SLOT_BYTES + MEDIUM_MAX) * MEDIUM_MAX <= UINT32_MAX,
                "reciprocal");
 
-struct size_class heap_classes[CLASSES];
+struct size_class heap_classes[CLASSES + 1];
 
 static uint32_t class_bytes(unsigned class)
 {

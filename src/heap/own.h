@@ -36,7 +36,9 @@ struct size_class {
     uint8_t lead;        /* bytes before its first block; less than a block */
 };
 
-extern struct size_class heap_classes[CLASSES]; /* set before threads start */
+/* Set before threads start.  The last, zeros, is that of large blocks, so that a
+   pool's may be read before its state. */
+extern struct size_class heap_classes[CLASSES + 1];
 
 void classes_init(void);
 
@@ -350,7 +352,7 @@ static inline char *pool_start(const struct pool *pool)
     return slot_start(pool_slot(pool));
 }
 
-static inline size_t pool_lead(const struct pool *pool) /* not large */
+static inline size_t pool_lead(const struct pool *pool) /* large: 0 */
 {
     return heap_classes[pool->class].lead;
 }
