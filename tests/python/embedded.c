@@ -11,6 +11,17 @@ static void fail(const char *what)
     exit(1);
 }
 
+/* An allocator that the program chooses, not its environment. */
+static void choose(int allocator)
+{
+    PyPreConfig config;
+
+    PyPreConfig_InitPythonConfig(&config);
+    config.allocator = allocator;
+    if (PyStatus_Exception(Py_PreInitialize(&config)))
+        fail("cannot choose");
+}
+
 static void start(int isolated)
 {
     PyConfig config;
@@ -66,12 +77,35 @@ static void run_apart(const char *path)
 }
 #endif
 
-/* embedded WAY FILE: plain, isolated, another, apart, twice. */
+/* What lives on after the interpreter keeps its contents as it grows. */
+static void grow_after_the_end(void)
+{
+    enum { BLOCKS = 5000, LARGEST = 300, GROWN = 700 };
+    char whole[LARGEST];
+
+    for (int i = 0; i < BLOCKS; i++) {
+        size_t bytes = 1 + (size_t)i % LARGEST;
+        memset(whole, i, bytes);
+        char *block = malloc(bytes);
+        if (block != NULL)
+            memcpy(block, whole, bytes);
+        block = block != NULL ? realloc(block, GROWN) : NULL;
+        if (block == NULL || memcmp(block, whole, bytes) != 0)
+            fail("a block has changed");
+        block = realloc(block, bytes); /* not freed: each is another one */
+    }
+}
+
+/* embedded WAY FILE: plain, isolated, another, apart, twice, malloc, debug. */
 int main(int count, char **arguments)
 {
     if (count != 3)
         fail("WAY FILE");
     const char *way = arguments[1];
+    if (strcmp(way, "malloc") == 0)
+        choose(PYMEM_ALLOCATOR_MALLOC);
+    if (strcmp(way, "debug") == 0)
+        choose(PYMEM_ALLOCATOR_DEBUG);
     start(strcmp(way, "isolated") == 0);
     if (strcmp(way, "another") == 0)
         run_in_another(arguments[2]);
@@ -86,5 +120,8 @@ int main(int count, char **arguments)
         start(0);
     }
     run(arguments[2]);
-    return Py_FinalizeEx() < 0 ? 1 : 0;
+    if (Py_FinalizeEx() < 0)
+        return 1;
+    grow_after_the_end();
+    return 0;
 }

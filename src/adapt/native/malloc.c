@@ -208,7 +208,9 @@ static void *resize(void *block, size_t bytes)
     }
     if (native_mode() == NATIVE_OFF)
         return emigrate(block, &old, bytes);
-    size_t old_bytes = old.tag != NULL ? block_bytes(&old) : old.usable;
+    /* Once accounts are closed, blocks come without: what a tag says is old. */
+    bool told = old.tag != NULL && native_mode() != NATIVE_PLAIN;
+    size_t old_bytes = told ? block_bytes(&old) : old.usable;
     uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
     bool traced = accounts_begin();
     struct owner owner = accounts_owner(traced);
