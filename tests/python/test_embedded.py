@@ -66,6 +66,13 @@ class Embedded(harness.Case):
     def test_started_again(self):
         self.same("twice")
 
+    def test_an_allocator_that_the_program_chooses(self):
+        for way in "malloc", "debug":
+            with self.subTest(way):
+                run = self.same(way)
+                report = harness.heapglass("report", run.ledger).stdout
+                self.assertIn("not watched: the program's own allocator took our place", report)
+
     @unittest.skipIf(harness.version() < (3, 12), "one lock for all interpreters there")
     def test_another_interpreter_with_its_own_lock(self):
         self.same("apart")

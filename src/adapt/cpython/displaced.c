@@ -86,6 +86,27 @@ static void wrap(int domain)
     python.set_allocator(domain, &passed);
 }
 
+/* Whatever asks malloc may now be the interpreter: frames and code objects come and
+   go there, unseen by the hooks. */
+static void give_way(void)
+{
+    session_note_displaced(what);
+    /* These are called under the interpreter's lock alone. */
+    wrap(PY_MEM);
+    wrap(PY_OBJ);
+    native_leave();
+}
+
+bool displaced_look(void)
+{
+    if (looked || hooks_served() || !hooks_displaced(PY_OBJ))
+        return false;
+    looked = true;
+    strcpy(what, "the program's own allocator");
+    give_way();
+    return true;
+}
+
 static int on_event(const char *event, void *arguments, void *data)
 {
     (void)event;
@@ -95,13 +116,8 @@ static int on_event(const char *event, void *arguments, void *data)
         return 0;
     looked = true;
     if (hooks_displaced(PY_RAW) && hooks_displaced(PY_OBJ)) {
-        session_note_displaced(what);
         wrap(PY_RAW); /* no thread has been started yet */
-        wrap(PY_MEM);
-        wrap(PY_OBJ);
-        /* Whatever asks malloc may now be the interpreter: frames and code objects
-           come and go there, unseen by the hooks. */
-        native_leave();
+        give_way();
     } else {
         hooks_trace_native();
     }

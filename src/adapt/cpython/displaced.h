@@ -16,4 +16,12 @@
  */
 bool displaced_expect(int count, char **arguments);
 
+/*
+ * A program in C may have chosen another allocator for the interpreter in it, by
+ * its configuration.  Once that can run code and has a lock: if so, the same is
+ * noted, and true is returned.  Frames and code objects then come and go where we
+ * do not see it, so none may be read.
+ */
+bool displaced_look(void);
+
 #endif

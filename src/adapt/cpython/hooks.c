@@ -729,18 +729,21 @@ static const struct py_allocator *untraced_set(void)
 static const struct py_allocator *sighted; /* NULL: read no frames */
 static bool may_look = true;
 static bool may_ask; /* once we may not */
+static bool served;  /* see hooks_served() */
 
 static struct owner blind_owner(enum py_domain domain)
 {
     void *state = python.current_state != NULL ? python.current_state() : NULL;
 
+    if (domain == PY_OBJ && state != NULL)
+        served = true;
     if (domain == PY_RAW && state != NULL && python.this_threads_state() != state)
         return (struct owner){.node = book.nodes != NULL ? threads_node_unlocked()
                                                          : LEDGER_NO_NODE,
                               .away = true};
     uint32_t node = frames_blind();
     if (state != NULL && node != LEDGER_NO_NODE) {
-        if (may_look)
+        if (may_look && served)
             look_at_frames(state);
         else if (may_ask && domain != PY_RAW && !asked_busy() &&
                  !observer_is_proving())
@@ -884,6 +887,11 @@ void hooks_trace_native(void)
     static const struct native_tracer tracer = {
         .owner = native_owner, .is_away = native_is_away, .share = apart_share};
     native_trace(&tracer);
+}
+
+bool hooks_served(void)
+{
+    return served;
 }
 
 bool hooks_sighted(void)

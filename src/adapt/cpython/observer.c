@@ -11,6 +11,7 @@
 
 #include "adapt/cpython/asked.h"
 #include "adapt/cpython/collector.h"
+#include "adapt/cpython/displaced.h"
 #include "adapt/cpython/frames.h"
 #include "adapt/cpython/guard.h"
 #include "adapt/cpython/hooks.h"
@@ -102,11 +103,13 @@ static void prove(void)
    Our objects must not make the program's collections come at other moments. */
 static int set_up(void *arg)
 {
+    (void)arg;
+    if (displaced_look())
+        return 0;
     bool collects = python.gc_disable != NULL && python.gc_disable() != 0;
     int *young = hooks_sighted() ? proof_young_guess(python.layout) : NULL;
     int count = young != NULL ? *young : 0;
 
-    (void)arg;
     prove();
     if (session.config.recycled) {
         struct recycle_result result;
