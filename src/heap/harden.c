@@ -35,8 +35,8 @@
 #define GUARD_BYTE 0xFDu
 #define POISON UINT64_C(0xDDDDDDDDDDDDDDDD)
 #define GUARDS UINT64_C(0xFDFDFDFDFDFDFDFD)
-/* Of a medium block the first bytes are poisoned; of slack as much is guarded. */
-#define POISON_MAX SMALL_MAX
+/* So many bytes of a free block are poisoned, and so many of slack are guarded. */
+#define POISON_MAX ((size_t)128)
 #define SLACK_MAX ((size_t)64)
 
 static const char on_free[] = "when it was freed";
@@ -76,9 +76,7 @@ struct hard *hard_new(void)
 {
     _Static_assert(sizeof(struct hard) <= MEDIUM_MAX, "a block of the system heap");
     struct hard *hard = tags_new(sizeof *hard);
-    if (hard != NULL)
-        hard->first = hard->count = 0;
-    return hard;
+    return hard != NULL ? memset(hard, 0, sizeof *hard) : NULL;
 }
 
 /* --- what is wrong with a block -------------------------------------------------
@@ -169,6 +167,13 @@ static const chunk poison_chunk =
     {POISON};
 #endif
 
+static const chunk guard_chunk =
+#if BLOCK_ALIGN == 16
+    {GUARDS, GUARDS};
+#else
+    {GUARDS};
+#endif
+
 static inline size_t poisoned_bytes(size_t bytes)
 {
     return bytes < POISON_MAX ? bytes : POISON_MAX;
@@ -189,18 +194,20 @@ static inline bool is_poisoned_behind_link(const char *block, size_t bytes)
 {
     const char *end = block + poisoned_bytes(bytes);
 #if BLOCK_ALIGN == 16
-    chunk differing = {0, *(const uint64_t *)(block + 8) ^ POISON};
-#else
-    chunk differing = {0};
+    uint64_t second = *(const uint64_t *)(block + 8);
 #endif
+    chunk any = poison_chunk; /* bits that are set somewhere, and everywhere */
+    chunk all = poison_chunk;
     for (block += sizeof(chunk); block != end; block += sizeof(chunk)) {
-        differing |= *(const chunk *)block ^ poison_chunk;
+        any |= *(const chunk *)block;
+        all &= *(const chunk *)block;
         HG_OPAQUE(block);
     }
+    any ^= all; /* both had the poison's to begin with */
 #if BLOCK_ALIGN == 16
-    return (differing[0] | differing[1]) == 0;
+    return (any[0] | any[1] | (second ^ POISON)) == 0;
 #else
-    return differing[0] == 0;
+    return any[0] == 0;
 #endif
 }
 
@@ -299,57 +306,99 @@ static inline struct pool *pool_of_block(const void *block, size_t *within)
     return slot - slot->slot_of_run;
 }
 
-static inline void hard_bytes_change(struct hard *hard, size_t more, size_t less)
+/* On the list of its pool, which may be gone then. */
+static inline void release(struct thread_heap *heap, struct pool *pool, void *block)
 {
-    size_t now = atomic_load_explicit(&hard->bytes, memory_order_relaxed);
-    atomic_store_explicit(&hard->bytes, now + more - less, memory_order_relaxed);
+    link_write(block, pool->free);
+    pool->free = block;
+    pool->used--;
+    if (HG_UNLIKELY(pool_state(pool) == POOL_FULL))
+        pool_set_used(heap, pool);
+    if (HG_UNLIKELY(pool->used == 0))
+        pool_emptied(heap, pool);
 }
 
-static inline void release_oldest(struct thread_heap *heap)
+/* A block in, and the oldest one, if there is one, out. */
+static inline void quarantine_small(struct thread_heap *heap, void *block)
+{
+    struct hard *hard = heap->hard;
+    void **place = &hard->small[hard->next_small];
+    void *oldest = *place;
+    *place = block;
+    hard->next_small = (hard->next_small + 1) % QUARANTINE_SMALL;
+    if (HG_LIKELY(oldest != NULL))
+        release(heap, heap_pool_at((uintptr_t)oldest - heap_base()), oldest);
+}
+
+static void quarantine_medium(struct thread_heap *heap, void *block)
 {
     struct hard *hard = heap->hard;
     size_t within;
-    void *block = hard->block[hard->first];
-    struct pool *pool = pool_of_block(block, &within);
-    hard->first = (hard->first + 1) % QUARANTINE_BLOCKS;
-    hard->count--;
-    hard_bytes_change(hard, 0, heap_classes[pool->class].bytes);
-    class_free(heap, pool, block);
+    void **place = &hard->medium[hard->next_medium];
+    void *oldest = *place;
+    *place = block;
+    hard->next_medium = (hard->next_medium + 1) % QUARANTINE_MEDIUM;
+    if (oldest != NULL)
+        release(heap, pool_of_block(oldest, &within), oldest);
 }
 
-/* The pool may be gone then, with the block. */
-static inline void quarantine(struct thread_heap *heap, void *block, size_t bytes)
+static void quarantine(struct thread_heap *heap, const struct pool *pool,
+                       void *block)
 {
-    struct hard *hard = heap->hard;
-    while (HG_LIKELY(hard->count == QUARANTINE_BLOCKS) ||
-           hard->bytes + bytes > QUARANTINE_BYTES)
-        release_oldest(heap);
-    hard->block[(hard->first + hard->count) % QUARANTINE_BLOCKS] = block;
-    hard->count++;
-    hard_bytes_change(hard, bytes, 0);
+    if (pool->class < SMALL_CLASSES)
+        quarantine_small(heap, block);
+    else
+        quarantine_medium(heap, block);
+}
+
+static void release_all(struct thread_heap *heap, void **blocks, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        void *block = blocks[i];
+        size_t within;
+        blocks[i] = NULL;
+        if (block != NULL)
+            release(heap, pool_of_block(block, &within), block);
+    }
 }
 
 void hard_flush(struct thread_heap *heap)
 {
     if (heap->hard == NULL)
         return;
-    while (heap->hard->count != 0)
-        release_oldest(heap);
+    release_all(heap, heap->hard->small, QUARANTINE_SMALL);
+    release_all(heap, heap->hard->medium, QUARANTINE_MEDIUM);
 }
 
 void hard_forget(struct thread_heap *heap)
 {
     if (heap->hard == NULL)
         return;
-    heap->hard->first = heap->hard->count = 0;
-    atomic_store_explicit(&heap->hard->bytes, 0, memory_order_relaxed);
+    memset(heap->hard->small, 0, sizeof heap->hard->small);
+    memset(heap->hard->medium, 0, sizeof heap->hard->medium);
+}
+
+/* Racy: for a census, while the owner is at work. */
+static HG_RACY size_t bytes_of(void *const *blocks, uint32_t count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const void *block = blocks[i];
+        size_t within;
+        if (block == NULL)
+            continue;
+        unsigned class = pool_of_block(block, &within)->class;
+        bytes += class < CLASSES ? heap_classes[class].bytes : 0;
+    }
+    return bytes;
 }
 
 size_t hard_bytes(const struct thread_heap *heap)
 {
     if (heap->hard == NULL)
         return 0;
-    return atomic_load_explicit(&heap->hard->bytes, memory_order_relaxed);
+    return bytes_of(heap->hard->small, QUARANTINE_SMALL) +
+           bytes_of(heap->hard->medium, QUARANTINE_MEDIUM);
 }
 
 /* --- blocks
@@ -391,29 +440,50 @@ static inline void verify_free(const struct pool *pool, const void *block,
         bad_poison(pool, index, sizeof(void *), when);
 }
 
-/* The first block of the pool's list. */
-static inline void *take_first(struct pool *pool, size_t bytes)
+/*
+ * Whether a link of a block may lead there.  It is coded, so who overwrote it did
+ * not choose where: a small block's pool is one slot, and to be in it is enough.
+ * Whether a free block begins there is seen when that is taken.
+ */
+static inline bool may_be_next(const struct pool *pool, const void *block,
+                               const void *next)
+{
+    if (HG_LIKELY(((uintptr_t)next ^ (uintptr_t)block) < SLOT_BYTES))
+        return true;
+    return next == NULL ||
+           (pool->class >= SMALL_CLASSES && is_free_block(pool, next));
+}
+
+/* The first block of the pool's list; what is behind `bytes` is to be guarded. */
+static inline char *take_first(struct pool *pool, uint32_t index, size_t usable,
+                               size_t bytes)
 {
     char *block = pool->free;
-    uint32_t index = pool_block_index(pool, block);
-    size_t usable = heap_classes[pool->class].bytes;
     void *next = link_read(block);
-    if (HG_UNLIKELY(next != NULL && !is_free_block(pool, next)))
+    unsigned word = guard_of(pool, index);
+    if (HG_UNLIKELY(is_live(word)) || HG_UNLIKELY(!may_be_next(pool, block, next)))
         bad_link(pool, index, on_reuse);
-    if (HG_LIKELY(guard_of(pool, index) != 0) &&
+    if (HG_LIKELY(word != 0) &&
         HG_UNLIKELY(!is_poisoned_behind_link(block, usable)))
         bad_poison(pool, index, sizeof(void *), on_reuse);
     pool->free = next;
     pool->used++;
     guard_set(pool, index, bytes);
-    slack_fill(block + bytes, usable - bytes);
     return block;
 }
 
 void *heap_hard_take(struct heap *heap, size_t bytes)
 {
-    struct pool *pool = ((struct thread_heap *)heap)->ring[heap_small_class(bytes)];
-    return HG_LIKELY(pool->free != NULL) ? take_first(pool, bytes) : NULL;
+    size_t class = heap_small_class(bytes);
+    size_t usable = heap_small_bytes(class);
+    struct pool *pool = ((struct thread_heap *)heap)->ring[class];
+    if (HG_UNLIKELY(pool->free == NULL))
+        return NULL;
+    char *block =
+        take_first(pool, heap_block_index(pool, pool->free), usable, bytes);
+    /* More than the slack, for nothing is in the block yet. */
+    *(chunk *)(block + usable - sizeof(chunk)) = guard_chunk;
+    return block;
 }
 
 void *hard_alloc(struct thread_heap *heap, unsigned class, size_t bytes)
@@ -424,7 +494,12 @@ void *hard_alloc(struct thread_heap *heap, unsigned class, size_t bytes)
         if (check_every != 0)
             heap->stirred = true; /* so that the end of this slow path counts it */
     }
-    return take_first(heap->ring[class], bytes);
+    struct pool *pool = heap->ring[class];
+    size_t usable = heap_classes[class].bytes;
+    char *block =
+        take_first(pool, pool_block_index(pool, pool->free), usable, bytes);
+    slack_fill(block + bytes, usable - bytes);
+    return block;
 }
 
 static HG_COLD void free_other(struct pool *pool, void *block)
@@ -435,6 +510,15 @@ static HG_COLD void free_other(struct pool *pool, void *block)
     const uint32_t *tag = object_keeps_tags(pool_owner(pool)) ? &pool->tag : NULL;
     hard_verify(block, pool->bytes, pool->slots * SLOT_BYTES, tag);
     large_free(pool, block);
+}
+
+/* Pools may have come and gone. */
+static void give_end(struct thread_heap *heap)
+{
+    if (heap->stirred)
+        thread_slow_end(heap);
+    else if (heap->opened >= OPENED_MIN)
+        pools_cool(heap);
 }
 
 /* The heap does not own the pool. */
@@ -453,44 +537,71 @@ static HG_NOINLINE void free_remote(struct pool *pool, uint32_t index, char *blo
     remote_free(pool, block);
 }
 
-void heap_hard_give(struct heap *fast, void *block)
+/* Of whatever kind. */
+static HG_NOINLINE void give_other(struct thread_heap *heap, char *block)
 {
-    struct thread_heap *heap = (struct thread_heap *)fast;
     size_t within;
     struct pool *pool = pool_of_block(block, &within);
     enum pool_state state = pool_state(pool);
-    if (HG_UNLIKELY(state != POOL_USED && state != POOL_FULL)) {
+    if (state != POOL_USED && state != POOL_FULL) {
         free_other(pool, block);
         return;
     }
-    uint32_t id = pool_owner(pool);
-    HG_VERIFY(id != SYSTEM_HEAP, "not a block of a caller", block);
+    HG_VERIFY(pool_owner(pool) != SYSTEM_HEAP, "not a block of a caller", block);
     uint64_t product = pool_product(pool, within);
     const struct size_class *c = &heap_classes[pool->class];
     uint32_t index = (uint32_t)(product >> 32);
-    if (HG_UNLIKELY((uint32_t)product >= pool->reciprocal || index >= c->capacity))
+    if ((uint32_t)product >= pool->reciprocal || product >> 32 >= c->capacity)
         bad_start(pool, within, block);
     unsigned word = guard_of(pool, index);
-    if (HG_UNLIKELY(!is_live(word)))
+    if (!is_live(word))
         bad_free(pool, index, on_free);
-    if (HG_UNLIKELY(!slack_is_filled((char *)block + word, c->bytes - word)))
+    if (!slack_is_filled(block + word, c->bytes - word))
         bad_guard(pool, index, on_free);
-    if (HG_UNLIKELY(id != heap->id)) {
+    if (pool_owner(pool) != heap->id) {
         free_remote(pool, index, block);
         return;
     }
     guard_set(pool, index, word | GUARD_FREED);
     poison(block, c->bytes);
-    quarantine(heap, block, c->bytes);
-    if (HG_UNLIKELY(heap->stirred))
-        thread_slow_end(heap);
-    else if (HG_UNLIKELY(heap->opened >= OPENED_MIN))
-        pools_cool(heap);
+    quarantine(heap, pool, block);
+    give_end(heap);
+}
+
+void heap_hard_give(struct heap *fast, void *block)
+{
+    struct thread_heap *heap = (struct thread_heap *)fast;
+    size_t offset = (uintptr_t)block - heap_base();
+    struct pool *pool = heap_pool_at(offset);
+    size_t class = pool->class;
+    size_t usable = heap_small_bytes(class);
+    /* No slot inside of a run has an owner that is this heap. */
+    if (HG_LIKELY(
+            pool_owner(pool) == heap->id && class < SMALL_CLASSES &&
+            (pool_state(pool) == POOL_USED || pool_state(pool) == POOL_FULL))) {
+        uint64_t product = pool_product(pool, offset & (SLOT_BYTES - 1));
+        uint32_t index = (uint32_t)(product >> 32);
+        if (HG_LIKELY((uint32_t)product < pool->reciprocal &&
+                      product >> 32 < pool_capacity(pool))) {
+            unsigned word = guard_of(pool, index);
+            size_t slack = usable - word; /* huge if it is not live */
+            if (HG_LIKELY(slack < usable) &&
+                HG_LIKELY(slack == 0 ||
+                          slack_is_filled((char *)block + word, slack))) {
+                guard_set(pool, index, word | GUARD_FREED);
+                poison(block, usable);
+                quarantine_small(heap, block);
+                if (HG_UNLIKELY(heap->stirred || heap->opened >= OPENED_MIN))
+                    give_end(heap);
+                return;
+            }
+        }
+    }
+    give_other(heap, block);
 }
 
 void hard_collect(struct thread_heap *heap, struct pool *pool, void *block)
 {
-    size_t bytes = heap_classes[pool->class].bytes;
     bool keep =
         atomic_load_explicit(&heap->state, memory_order_relaxed) != HEAP_ABANDONED;
     while (block != NULL) {
@@ -498,9 +609,9 @@ void hard_collect(struct thread_heap *heap, struct pool *pool, void *block)
         void *next = link_read(block);
         *(uint64_t *)block = POISON;
         if (keep)
-            quarantine(heap, block, bytes);
+            quarantine(heap, pool, block);
         else
-            class_free(heap, pool, block);
+            release(heap, pool, block);
         block = next;
     }
 }
@@ -600,19 +711,25 @@ static void check_pool_of(void *heap, struct pool *pool)
         hard_check_pool(pool);
 }
 
-void hard_check_quarantine(const struct thread_heap *heap)
+static void check_blocks(void *const *blocks, uint32_t count)
 {
-    const struct hard *hard = heap->hard;
-    if (hard == NULL)
-        return;
-    for (uint32_t i = 0; i < hard->count; i++) {
-        const void *block = hard->block[(hard->first + i) % QUARANTINE_BLOCKS];
+    for (uint32_t i = 0; i < count; i++) {
         size_t within;
-        const struct pool *pool = pool_of_block(block, &within);
-        uint32_t index = pool_block_index(pool, block);
-        if (!is_poisoned(block, heap_classes[pool->class].bytes))
+        if (blocks[i] == NULL)
+            continue;
+        const struct pool *pool = pool_of_block(blocks[i], &within);
+        uint32_t index = pool_block_index(pool, blocks[i]);
+        if (!is_poisoned(blocks[i], heap_classes[pool->class].bytes))
             bad_poison(pool, index, 0, on_check);
     }
+}
+
+void hard_check_quarantine(const struct thread_heap *heap)
+{
+    if (heap->hard == NULL)
+        return;
+    check_blocks(heap->hard->small, QUARANTINE_SMALL);
+    check_blocks(heap->hard->medium, QUARANTINE_MEDIUM);
 }
 
 static HG_COLD void check_now(struct thread_heap *heap)

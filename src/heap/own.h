@@ -179,19 +179,22 @@ void tags_free(void *tags);
 
 /* --- harden.c: heaps that find misuse ---------------------------------------- */
 
-/* Blocks and bytes that a heap keeps from being handed out again for a while. */
-#define QUARANTINE_BLOCKS ((uint32_t)(MEDIUM_MAX / 16))
-#define QUARANTINE_BYTES ((size_t)128 << 10)
+/* How many blocks a heap keeps from being handed out again for a while: of small
+   classes, and of others. */
+#define QUARANTINE_SMALL ((uint32_t)(MEDIUM_MAX / 32))
+#define QUARANTINE_MEDIUM 16u
+#define QUARANTINE_BYTES                                                           \
+    (QUARANTINE_SMALL * SMALL_MAX + QUARANTINE_MEDIUM * MEDIUM_MAX)
 
 /*
  * What a hardened heap has besides.  Its rings are here, and in the heap itself all
  * pools are exhausted for ever: so the fast paths find nothing in it.
  */
 struct hard {
-    struct pool *ring[CLASSES];     /* owner, as all of this */
-    uint32_t first, count;          /* of the quarantine; the oldest one */
-    _Atomic size_t bytes;           /* in it; relaxed: read by a census */
-    void *block[QUARANTINE_BLOCKS]; /* in a circle */
+    struct pool *ring[CLASSES];       /* owner, as all of this */
+    uint32_t next_small, next_medium; /* of the quarantine: the oldest one */
+    void *small[QUARANTINE_SMALL];    /* NULL: none; in a circle */
+    void *medium[QUARANTINE_MEDIUM];
 };
 
 /*

@@ -656,11 +656,30 @@ HG_ALWAYS_INLINE void hardened_free(enum py_domain domain, void *block)
         plain_free_slow(domain, block);
 }
 
+HG_ALWAYS_INLINE void *hardened_calloc(enum py_domain domain, size_t count,
+                                       size_t bytes)
+{
+    size_t product;
+
+    if (!multiply(count, bytes, &product))
+        return NULL;
+    if (!heap_is_small(product))
+        return untraced_calloc(domain, count, bytes);
+    void *block = hardened_malloc(domain, product);
+    return block != NULL ? memset(block, 0, product) : NULL;
+}
+
 #define HARDENED(domain)                                                           \
     static void *hardened_malloc_##domain(void *context, size_t bytes)             \
     {                                                                              \
         (void)context;                                                             \
         return hardened_malloc(domain, bytes);                                     \
+    }                                                                              \
+    static void *hardened_calloc_##domain(void *context, size_t count,             \
+                                          size_t bytes)                            \
+    {                                                                              \
+        (void)context;                                                             \
+        return hardened_calloc(domain, count, bytes);                              \
     }                                                                              \
     static void hardened_free_##domain(void *context, void *block)                 \
     {                                                                              \
@@ -672,7 +691,7 @@ HARDENED(PY_MEM)
 HARDENED(PY_OBJ)
 
 #define HARDENED_ENTRY(domain)                                                     \
-    [domain] = {NULL, hardened_malloc_##domain, plain_calloc_##domain,             \
+    [domain] = {NULL, hardened_malloc_##domain, hardened_calloc_##domain,          \
                 plain_realloc_##domain, hardened_free_##domain}
 static const struct py_allocator hardened[PY_DOMAINS] = {
     HARDENED_ENTRY(PY_RAW), HARDENED_ENTRY(PY_MEM), HARDENED_ENTRY(PY_OBJ)};
