@@ -231,8 +231,10 @@ static void each_element(Element *root)
     hg_walk(world, visit, &end);
     for (Element **e = all; e < end; e++) {
         size_t depth = 0;
-        for (Element *up = *e; up != NULL; up = parent_of(up))
+        Element *up = *e;
+        do
             depth++;
+        while ((up = parent_of(up)) != NULL);
         deepest = depth > deepest ? depth : deepest;
         if (count_elements++ % 10 == 9)
             listen(*e, root);

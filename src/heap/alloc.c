@@ -115,7 +115,7 @@ static void *alloc_aligned(struct thread_heap *heap, size_t align, size_t bytes,
         bytes = 1;
     size_t rounded = (bytes + align - 1) & ~(align - 1);
     size_t stepped = (rounded + ALIGNED_STEP - 1) & ~(size_t)(ALIGNED_STEP - 1);
-    if (stepped <= ALIGNED_CLASSES * ALIGNED_STEP)
+    if (stepped <= ALIGNED_MAX)
         return pooled_alloc(heap,
                             ALIGNED_FIRST + (unsigned)(stepped / ALIGNED_STEP) - 1,
                             bytes, place);

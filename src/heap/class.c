@@ -10,14 +10,13 @@
  * with the links of a list, as CPython's objects with a collector do, then has them
  * in the line of the body before it, so that who follows a list of neighbours finds
  * the next links where it just was.  A full collection takes half the time so.
- * Beyond LEAD_UP_TO bytes a block is several lines anyway, and the lead would cost
+ * Beyond ALIGNED_MAX bytes a block is several lines anyway, and the lead would cost
  * the pool a block.
  */
 #include "heap/own.h"
 
 #define SLOTS_MAX 8u
 #define LEAD_BYTES 48u
-#define LEAD_UP_TO (ALIGNED_CLASSES * ALIGNED_STEP)
 
 /* A bit for each page of a pool. */
 _Static_assert(SLOTS_MAX *SLOT_BYTES / PAGE_BYTES <= 32, "absent");
@@ -65,7 +64,7 @@ void classes_init(void)
         c->bytes = class_bytes(class);
         bool one_slot = class < SMALL_CLASSES || class >= ALIGNED_FIRST;
         c->slots = (uint8_t)(one_slot ? 1 : medium_slots(c->bytes));
-        bool leads = class < SMALL_CLASSES && c->bytes <= LEAD_UP_TO;
+        bool leads = class < SMALL_CLASSES && c->bytes <= ALIGNED_MAX;
         c->lead = (uint8_t)(leads ? LEAD_BYTES % c->bytes : 0);
         c->capacity = (uint16_t)((c->slots * SLOT_BYTES - c->lead) / c->bytes);
         c->reciprocal = (uint32_t)((((uint64_t)1 << 32) + c->bytes - 1) / c->bytes);

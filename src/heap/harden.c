@@ -79,8 +79,7 @@ struct hard *hard_new(void)
     return hard != NULL ? memset(hard, 0, sizeof *hard) : NULL;
 }
 
-/* --- what is wrong with a block -------------------------------------------------
- */
+/* --- what is wrong with a block ------------------------------------------- */
 
 static struct corruption found(const struct pool *pool, uint32_t index,
                                const char *what, const char *when)
@@ -155,8 +154,7 @@ static HG_COLD _Noreturn void bad_start(const struct pool *pool, size_t within,
     corruption_report(&c);
 }
 
-/* --- poison
- * ------------------------------------------------------------------------ */
+/* --- poison --------------------------------------------------------------- */
 
 typedef uint64_t chunk __attribute__((vector_size(BLOCK_ALIGN), may_alias));
 
@@ -217,8 +215,7 @@ static inline bool is_poisoned(const char *block, size_t bytes)
            is_poisoned_behind_link(block, bytes);
 }
 
-/* --- slack
- * ------------------------------------------------------------------------- */
+/* --- slack ---------------------------------------------------------------- */
 
 static inline HG_RACY uint64_t load(const char *at, size_t bytes)
 {
@@ -294,8 +291,7 @@ void hard_verify(const void *block, size_t requested, size_t usable,
     corruption_report(&c);
 }
 
-/* --- quarantine
- * --------------------------------------------------------------------- */
+/* --- quarantine ----------------------------------------------------------- */
 
 static inline struct pool *pool_of_block(const void *block, size_t *within)
 {
@@ -401,8 +397,7 @@ size_t hard_bytes(const struct thread_heap *heap)
            bytes_of(heap->hard->medium, QUARANTINE_MEDIUM);
 }
 
-/* --- blocks
- * ---------------------------------------------------------------------------- */
+/* --- blocks --------------------------------------------------------------- */
 
 static inline unsigned guard_of(const struct pool *pool, uint32_t index)
 {
@@ -636,8 +631,7 @@ size_t hard_requested(const struct pool *pool, uint32_t index)
     return guard_of(pool, index) & ~GUARD_FREED;
 }
 
-/* --- pools and heaps
- * ----------------------------------------------------------------- */
+/* --- pools and heaps ------------------------------------------------------ */
 
 void hard_verify_list(const struct pool *pool)
 {

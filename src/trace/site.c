@@ -60,6 +60,7 @@ static void put_frame(struct text *to, const struct ledger_node *node)
     }
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): put() writes there */
 size_t site_tell(uint32_t tag, unsigned depth, char *out, size_t room)
 {
     struct text text = {.out = out, .room = room};
