@@ -21,8 +21,8 @@ void hooks_trace_native(void);
  */
 bool hooks_sighted(void);
 
-/* Whether CPython has asked us for an object since there was an interpreter: if not,
-   the program has chosen another allocator. */
+/* Whether CPython has asked us for an object since there was an interpreter: if
+   not, the program has chosen another allocator. */
 bool hooks_served(void);
 
 /* Read no frames any more: they are not what we thought. */
