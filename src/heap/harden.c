@@ -410,6 +410,14 @@ static inline void guard_set(const struct pool *pool, uint32_t index, size_t wor
                           memory_order_relaxed);
 }
 
+/* Before the block is poisoned, for a child of fork() has what is done by then. */
+static inline void guard_set_freed(const struct pool *pool, uint32_t index,
+                                   unsigned word)
+{
+    guard_set(pool, index, word | GUARD_FREED);
+    atomic_thread_fence(memory_order_release);
+}
+
 static inline bool is_live(unsigned word)
 {
     return word - 1 < GUARD_FREED - 1;
@@ -449,9 +457,8 @@ static inline bool may_be_next(const struct pool *pool, const void *block,
            (pool->class >= SMALL_CLASSES && is_free_block(pool, next));
 }
 
-/* The first block of the pool's list; what is behind `bytes` is to be guarded. */
-static inline char *take_first(struct pool *pool, uint32_t index, size_t usable,
-                               size_t bytes)
+/* The first block of the pool's list, which is free until take_end(). */
+static inline char *take_first(struct pool *pool, uint32_t index, size_t usable)
 {
     char *block = pool->free;
     void *next = link_read(block);
@@ -463,8 +470,15 @@ static inline char *take_first(struct pool *pool, uint32_t index, size_t usable,
         bad_poison(pool, index, sizeof(void *), on_reuse);
     pool->free = next;
     pool->used++;
-    guard_set(pool, index, bytes);
     return block;
+}
+
+/* The guard is there: who checks the heap, or is a child of fork(), looks for it
+   when the word says so. */
+static inline void take_end(const struct pool *pool, uint32_t index, size_t bytes)
+{
+    atomic_thread_fence(memory_order_release);
+    guard_set(pool, index, bytes);
 }
 
 void *heap_hard_take(struct heap *heap, size_t bytes)
@@ -474,10 +488,11 @@ void *heap_hard_take(struct heap *heap, size_t bytes)
     struct pool *pool = ((struct thread_heap *)heap)->ring[class];
     if (HG_UNLIKELY(pool->free == NULL))
         return NULL;
-    char *block =
-        take_first(pool, heap_block_index(pool, pool->free), usable, bytes);
+    uint32_t index = heap_block_index(pool, pool->free);
+    char *block = take_first(pool, index, usable);
     /* More than the slack, for nothing is in the block yet. */
     *(chunk *)(block + usable - sizeof(chunk)) = guard_chunk;
+    take_end(pool, index, bytes);
     return block;
 }
 
@@ -491,9 +506,10 @@ void *hard_alloc(struct thread_heap *heap, unsigned class, size_t bytes)
     }
     struct pool *pool = heap->ring[class];
     size_t usable = heap_classes[class].bytes;
-    char *block =
-        take_first(pool, pool_block_index(pool, pool->free), usable, bytes);
+    uint32_t index = pool_block_index(pool, pool->free);
+    char *block = take_first(pool, index, usable);
     slack_fill(block + bytes, usable - bytes);
+    take_end(pool, index, bytes);
     return block;
 }
 
@@ -557,7 +573,7 @@ static HG_NOINLINE void give_other(struct thread_heap *heap, char *block)
         free_remote(pool, index, block);
         return;
     }
-    guard_set(pool, index, word | GUARD_FREED);
+    guard_set_freed(pool, index, word);
     poison(block, c->bytes);
     quarantine(heap, pool, block);
     give_end(heap);
@@ -583,7 +599,7 @@ void heap_hard_give(struct heap *fast, void *block)
             if (HG_LIKELY(slack < usable) &&
                 HG_LIKELY(slack == 0 ||
                           slack_is_filled((char *)block + word, slack))) {
-                guard_set(pool, index, word | GUARD_FREED);
+                guard_set_freed(pool, index, word);
                 poison(block, usable);
                 quarantine_small(heap, block);
                 if (HG_UNLIKELY(heap->stirred || heap->opened >= OPENED_MIN))
