@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* untraced.c - CPython's allocators without accounts; hardened ones too. */
+#include "adapt/cpython/untraced.h"
+
+#include "adapt/cpython/domains.h"
+
+#include <string.h>
+
+static HG_NOINLINE void *plain_malloc_slow(enum py_domain domain, size_t bytes)
+{
+    struct owner nobody = {.node = LEDGER_NO_NODE};
+    struct heap *heap = domain_heap_joined(domain);
+    size_t class = heap_small_class(bytes);
+    struct pool *pool;
+
+    /* The first try is for another heap than that of the fast path. */
+    if (heap_is_small(bytes)) {
+        void *block = heap_alloc_fast(heap, class, &pool);
+        if (block == NULL && heap_refill(heap, class))
+            block = heap_alloc_fast(heap, class, &pool);
+        if (block != NULL)
+            return block;
+    }
+    return domain_alloc(nobody, domain, bytes, false);
+}
+
+HG_ALWAYS_INLINE void *untraced_malloc(enum py_domain domain, size_t bytes)
+{
+    struct pool *pool;
+
+    if (HG_LIKELY(heap_is_small(bytes))) {
+        void *block =
+            heap_alloc_fast(domain_heap(domain), heap_small_class(bytes), &pool);
+        if (HG_LIKELY(block != NULL))
+            return block;
+    }
+    return plain_malloc_slow(domain, bytes);
+}
+
+HG_ALWAYS_INLINE void *untraced_calloc(enum py_domain domain, size_t count,
+                                       size_t bytes)
+{
+    size_t product;
+
+    if (!domain_product(count, bytes, &product))
+        return NULL;
+    if (product <= SMALL_MAX) {
+        void *block = untraced_malloc(domain, product);
+        return block != NULL ? memset(block, 0, domain_bytes(product)) : NULL;
+    }
+    return domain_alloc((struct owner){.node = LEDGER_NO_NODE}, domain, product,
+                        true);
+}
+
+static HG_NOINLINE void plain_free_slow(enum py_domain domain, void *block)
+{
+    struct heap *heap = domain_heap_joined(domain);
+    size_t offset;
+    struct pool *pool = heap_fast_pool(heap, block, &offset);
+
+    if (pool == NULL && heap_reopen(heap, block))
+        pool = heap_fast_pool(heap, block, &offset);
+    if (pool != NULL)
+        heap_free_fast(pool, block);
+    else
+        domain_free(true, domain, block);
+}
+
+HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
+{
+    size_t offset;
+
+    struct pool *pool = heap_fast_pool(domain_heap(domain), block, &offset);
+    if (HG_LIKELY(pool != NULL))
+        heap_free_fast(pool, block);
+    else
+        plain_free_slow(domain, block);
+}
+
+static HG_NOINLINE void *plain_resize(enum py_domain domain, void *block,
+                                      size_t bytes)
+{
+    struct owner nobody = {.node = LEDGER_NO_NODE, .away = true};
+    return domain_resize(nobody, domain, block, bytes);
+}
+
+static HG_NOINLINE void *plain_move_small(enum py_domain domain,
+                                          struct pool *old_pool, void *block,
+                                          size_t bytes)
+{
+    struct pool *pool;
+    void *moved =
+        heap_alloc_fast(domain_heap(domain), heap_small_class(bytes), &pool);
+
+    if (moved == NULL)
+        return plain_resize(domain, block, bytes);
+    size_t old_bytes = heap_small_bytes(old_pool->class);
+    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    heap_free_fast(old_pool, block);
+    return moved;
+}
+
+HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block,
+                                        size_t bytes)
+{
+    size_t offset;
+    size_t n = domain_bytes(bytes);
+
+    if (block == NULL)
+        return untraced_malloc(domain, bytes);
+    struct pool *pool = heap_fast_pool(domain_heap(domain), block, &offset);
+    if (pool == NULL || n > SMALL_MAX)
+        return plain_resize(domain, block, n);
+    if (heap_small_class(n) == pool->class)
+        return block;
+    return plain_move_small(domain, pool, block, n);
+}
+
+#define UNTRACED(domain)                                                           \
+    static void *plain_malloc_##domain(void *context, size_t bytes)                \
+    {                                                                              \
+        (void)context;                                                             \
+        return untraced_malloc(domain, bytes);                                     \
+    }                                                                              \
+    static void *plain_calloc_##domain(void *context, size_t count, size_t bytes)  \
+    {                                                                              \
+        (void)context;                                                             \
+        return untraced_calloc(domain, count, bytes);                              \
+    }                                                                              \
+    static void plain_free_##domain(void *context, void *block)                    \
+    {                                                                              \
+        (void)context;                                                             \
+        untraced_free(domain, block);                                              \
+    }                                                                              \
+    static void *plain_realloc_##domain(void *context, void *block, size_t bytes)  \
+    {                                                                              \
+        (void)context;                                                             \
+        return untraced_realloc(domain, block, bytes);                             \
+    }
+UNTRACED(PY_RAW)
+UNTRACED(PY_MEM)
+UNTRACED(PY_OBJ)
+
+#define PLAIN(domain)                                                              \
+    [domain] = {NULL, plain_malloc_##domain, plain_calloc_##domain,                \
+                plain_realloc_##domain, plain_free_##domain}
+static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_MEM),
+                                                      PLAIN(PY_OBJ)};
+
+/* The same on a hardened heap, whose blocks come and go by functions. */
+HG_ALWAYS_INLINE void *hardened_malloc(enum py_domain domain, size_t bytes)
+{
+    void *block = NULL;
+
+    if (HG_LIKELY(heap_is_small(bytes)))
+        block = heap_hard_take(domain_heap(domain), bytes);
+    return HG_LIKELY(block != NULL) ? block : plain_malloc_slow(domain, bytes);
+}
+
+HG_ALWAYS_INLINE void hardened_free(enum py_domain domain, void *block)
+{
+    size_t offset;
+
+    if (HG_LIKELY(heap_in_window(block, &offset)))
+        heap_hard_give(domain_heap(domain), block);
+    else
+        plain_free_slow(domain, block);
+}
+
+HG_ALWAYS_INLINE void *hardened_calloc(enum py_domain domain, size_t count,
+                                       size_t bytes)
+{
+    size_t product;
+
+    if (!domain_product(count, bytes, &product))
+        return NULL;
+    if (!heap_is_small(product))
+        return untraced_calloc(domain, count, bytes);
+    void *block = hardened_malloc(domain, product);
+    return block != NULL ? memset(block, 0, product) : NULL;
+}
+
+#define HARDENED(domain)                                                           \
+    static void *hardened_malloc_##domain(void *context, size_t bytes)             \
+    {                                                                              \
+        (void)context;                                                             \
+        return hardened_malloc(domain, bytes);                                     \
+    }                                                                              \
+    static void *hardened_calloc_##domain(void *context, size_t count,             \
+                                          size_t bytes)                            \
+    {                                                                              \
+        (void)context;                                                             \
+        return hardened_calloc(domain, count, bytes);                              \
+    }                                                                              \
+    static void hardened_free_##domain(void *context, void *block)                 \
+    {                                                                              \
+        (void)context;                                                             \
+        hardened_free(domain, block);                                              \
+    }
+HARDENED(PY_RAW)
+HARDENED(PY_MEM)
+HARDENED(PY_OBJ)
+
+#define HARDENED_ENTRY(domain)                                                     \
+    [domain] = {NULL, hardened_malloc_##domain, hardened_calloc_##domain,          \
+                plain_realloc_##domain, hardened_free_##domain}
+static const struct py_allocator hardened[PY_DOMAINS] = {
+    HARDENED_ENTRY(PY_RAW), HARDENED_ENTRY(PY_MEM), HARDENED_ENTRY(PY_OBJ)};
+
+const struct py_allocator *untraced_hooks(void)
+{
+    return heap_hardened ? hardened : plain;
+}
