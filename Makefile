@@ -56,7 +56,7 @@ bench-parallel: all
 
 # Our collector beside CPython's and Boehm's; BENCH=--quick takes seconds.
 bench-collector: all
-	@bench/collector/run.py $(BUILD) $(BENCH)
+	@bench/collector/run.py --build $(BUILD) $(BENCH)
 
 install: all
 	@meson configure $(BUILD) -Dprefix=$(prefix)

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compare collectors: run.py BUILD [--quick].  See bench/README.md.
+"""Compare collectors.  See bench/README.md.
 
 CPU time throughout.  Boehm's collector runs with one marker, and is left out where
 Debian's libgc-dev was not there when BUILD was set up; pythons that are not there are too.
 """
+import argparse
 import os
 import pathlib
 import re
 import shutil
 import statistics
 import subprocess
-import sys
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
 # The same graph, of CPython's objects: instances, dicts and lists with fields in the same
 # proportions; leaves are floats, which its collector does not see.
 PYTHON = """
@@ -102,11 +102,15 @@ def gcbench(folder, depth, rounds):
 
 
 def main():
-    build = pathlib.Path(sys.argv[1])
-    quick = "--quick" in sys.argv[2:]
-    subprocess.run(["ninja", "-C", build, "bench-collectors"], check=True,
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", default=HERE.parents[1] / "build", type=pathlib.Path,
+                        help="a folder that meson set up (default: build)")
+    parser.add_argument("--quick", action="store_true", help="small graphs, in seconds")
+    args = parser.parse_args()
+    subprocess.run(["ninja", "-C", args.build, "bench-collectors"], check=True,
                    stdout=subprocess.DEVNULL)
-    folder = build / "bench" / "collector"
+    folder = args.build / "bench" / "collector"
+    quick = args.quick
     full_collections(folder, ["1e5"] if quick else ["1e4", "1e5", "1e6", "1e7"])
     gcbench(folder, "14" if quick else "18", 1 if quick else 5)
     print("\nA program with a large live heap, a cache of small cycles")

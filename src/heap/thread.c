@@ -147,15 +147,16 @@ void thread_slow_end(struct thread_heap *heap)
 /* --- the heap that threads take turns in ---------------------------------------
  */
 
-static bool divided;              /* guarded by heaps_lock */
+static _Atomic bool divided;      /* set for good, by who holds heaps_lock */
 static struct heap *divided_from; /* guarded by heaps_lock; not yet abandoned */
 
 static HG_NOINLINE struct heap *make_ours(void)
 {
-    if (!heap_start())
+    if (atomic_load_explicit(&divided, memory_order_relaxed) || !heap_start())
         return heap_mine;
     lock_take(&heaps_lock);
-    struct thread_heap *heap = divided ? NULL : heap_new();
+    struct thread_heap *heap =
+        atomic_load_explicit(&divided, memory_order_relaxed) ? NULL : heap_new();
     if (heap != NULL) {
         atomic_store_explicit(&heap->state, HEAP_OURS, memory_order_relaxed);
         __atomic_store_n(&heap_ours, &heap->fast, __ATOMIC_RELAXED);
@@ -175,7 +176,7 @@ void heap_ours_divide(void)
     lock_take(&heaps_lock);
     if (heap_ours != &heap_exhausted.fast)
         divided_from = heap_ours;
-    divided = true;
+    atomic_store_explicit(&divided, true, memory_order_relaxed);
     /* Relaxed: who does not see it yet still has the old heap to himself. */
     __atomic_store_n(&heap_ours, &heap_exhausted.fast, __ATOMIC_RELAXED);
     lock_release(&heaps_lock);
