@@ -378,10 +378,8 @@ static void pauses(long requests, uint32_t step_us)
         most = s.objects > most ? s.objects : most;
         last = s;
     }
-    printf("live %zu, step %u us: total %.2f s, collector %.2f s (wall), full %lu, "
-           "younger %lu; longest request, CPU ms: with a young collection %.2f, "
-           "middle %.2f, the end of a full one %.2f, a slice %.2f, none %.2f; "
-           "most objects +%.0f %%\n",
+    /* As run.py has it in its table. */
+    printf("%zu %u %.2f %.2f %lu %lu %.2f %.2f %.2f %.2f %.2f %.0f\n",
            before.objects, step_us, (double)(cpu_ns() - began) / 1e9,
            (double)(s.collector_ns - before.collector_ns) / 1e9,
            (unsigned long)(s.collections[2] - before.collections[2]),
