@@ -2,6 +2,8 @@
 /* process.c - what /proc tells of a process; may run inside malloc. */
 #include "base/process.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -50,24 +52,20 @@ static const char *stat_field(const char *text, int number)
 
 uint64_t process_start_ticks(pid_t pid)
 {
-    char path[32] = "/proc/";
-    char text[1024];
-    char digits[12];
-    size_t n = strlen(path);
-    int d = 0;
+    char path[32] = "";
+    char stat[1024];
+    struct text text = {path, 0, sizeof path - 1};
 
     if (pid <= 0)
         return 0;
-    for (unsigned rest = (unsigned)pid; rest != 0 || d == 0; rest /= 10)
-        digits[d++] = (char)('0' + rest % 10);
-    while (d > 0)
-        path[n++] = digits[--d];
-    memcpy(path + n, "/stat", sizeof "/stat");
-    if (process_read_file(path, text, sizeof text) <= 0)
+    text_put_string(&text, "/proc/");
+    text_put_number(&text, (uint64_t)pid, 10);
+    text_put_string(&text, "/stat");
+    if (process_read_file(path, stat, sizeof stat) <= 0)
         return 0;
-    const char *state = stat_field(text, 3);
-    const char *threads = stat_field(text, 20);
-    const char *start = stat_field(text, 22);
+    const char *state = stat_field(stat, 3);
+    const char *threads = stat_field(stat, 20);
+    const char *start = stat_field(stat, 22);
     if (start == NULL)
         return 0;
     /* A first thread that has ended before the others makes no zombie of them. */

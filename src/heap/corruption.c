@@ -5,6 +5,7 @@
  * Runs inside malloc, perhaps with locks held, in a heap that is not to be trusted:
  * text is put together in one buffer, and written at once.
  */
+#include "base/text.h"
 #include "heap/own.h"
 
 #include <stdlib.h>
@@ -14,58 +15,34 @@
 #define DEPTH_MAX 8u  /* callers that are named */
 #define BYTES_MAX 16u /* that are shown */
 
-static char text[4096];
-static size_t used;
+static char said[4096];
+static struct text text = {said, 0, sizeof said - 1};
 static atomic_flag busy = ATOMIC_FLAG_INIT;
-
-static void put(const char *bytes, size_t count)
-{
-    if (count > sizeof text - used)
-        count = sizeof text - used;
-    memcpy(text + used, bytes, count);
-    used += count;
-}
-
-static void put_text(const char *string)
-{
-    put(string, strlen(string));
-}
 
 /* "heapglass:   block      ": names of one length. */
 static void put_name(const char *name)
 {
     static const char blanks[] = "            ";
-    put_text("\n  ");
-    put_text(name);
-    put(blanks, sizeof blanks - 1 - strlen(name));
-}
-
-static void put_number(size_t number, unsigned base)
-{
-    char digits[24];
-    unsigned n = 0;
-    do {
-        digits[sizeof digits - ++n] = "0123456789abcdef"[number % base];
-        number /= base;
-    } while (number != 0);
-    put(digits + sizeof digits - n, n);
+    text_put_string(&text, "\n  ");
+    text_put_string(&text, name);
+    text_put(&text, blanks, sizeof blanks - 1 - strlen(name));
 }
 
 static void put_block(const struct corruption *c)
 {
     put_name("block");
-    put_text("0x");
-    put_number((uintptr_t)c->block, 16);
+    text_put_string(&text, "0x");
+    text_put_number(&text, (uintptr_t)c->block, 16);
     if (c->requested == 0)
         return;
-    put_text(c->requested == 1 ? ", 1 byte" : ", ");
+    text_put_string(&text, c->requested == 1 ? ", 1 byte" : ", ");
     if (c->requested != 1) {
-        put_number(c->requested, 10);
-        put_text(" bytes");
+        text_put_number(&text, c->requested, 10);
+        text_put_string(&text, " bytes");
     }
-    put_text(" asked for, ");
-    put_number(c->usable, 10);
-    put_text(" taken");
+    text_put_string(&text, " asked for, ");
+    text_put_number(&text, c->usable, 10);
+    text_put_string(&text, " taken");
 }
 
 /* What was written, from the first byte on that is not as expected. */
@@ -79,17 +56,18 @@ static void put_bytes(const struct corruption *c)
         if (c->bytes[i] != c->expected)
             last = i;
     put_name(c->count == 0 ? "at" : "written");
-    put_text("offset ");
-    put_number((size_t)(c->bytes - (const unsigned char *)c->block) + first, 10);
+    text_put_string(&text, "offset ");
+    text_put_number(
+        &text, (size_t)(c->bytes - (const unsigned char *)c->block) + first, 10);
     if (c->count == 0 || first == c->count)
         return;
-    put_text(":");
+    text_put_string(&text, ":");
     for (size_t i = first; i <= last && i < first + BYTES_MAX; i++) {
-        put_text(c->bytes[i] < 16 ? " 0" : " ");
-        put_number(c->bytes[i], 16);
+        text_put_string(&text, c->bytes[i] < 16 ? " 0" : " ");
+        text_put_number(&text, c->bytes[i], 16);
     }
     if (last >= first + BYTES_MAX)
-        put_text(" ...");
+        text_put_string(&text, " ...");
 }
 
 static void put_owner(const struct corruption *c)
@@ -101,17 +79,17 @@ static void put_owner(const struct corruption *c)
         n = heap_tell_tag(*c->tag, depth, owner, sizeof owner);
     if (n == 0) {
         put_name("allocated");
-        put_text("where is not known: no accounts are kept of it");
+        text_put_string(&text, "where is not known: no accounts are kept of it");
     }
     while (n != 0 && depth < DEPTH_MAX) {
         put_name(depth == 0 ? "allocated" : "");
-        put(owner, n);
+        text_put(&text, owner, n);
         depth++;
         n = heap_tell_tag(*c->tag, depth, owner, sizeof owner);
     }
     if (n != 0) {
         put_name("");
-        put_text("...");
+        text_put_string(&text, "...");
     }
 }
 
@@ -119,20 +97,18 @@ void corruption_report(const struct corruption *c)
 {
     if (atomic_flag_test_and_set(&busy))
         abort();
-    put_text("heapglass: the heap is corrupt: ");
-    put_text(c->what);
+    text_put_string(&text, "heapglass: the heap is corrupt: ");
+    text_put_string(&text, c->what);
     put_block(c);
     if (c->bytes != NULL)
         put_bytes(c);
     if (c->when != NULL) {
         put_name("noticed");
-        put_text(c->when);
+        text_put_string(&text, c->when);
     }
     put_owner(c);
-    if (used == sizeof text)
-        used--;
-    put_text("\n");
-    if (write(STDERR_FILENO, text, used) < 0) {
+    said[text.used++] = '\n'; /* the last one of room is for this */
+    if (write(STDERR_FILENO, said, text.used) < 0) {
         /* Nobody is left to tell. */
     }
     abort();

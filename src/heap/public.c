@@ -2,6 +2,7 @@
 /* public.c - include/heapglass/heap.h, on top of this room. */
 #include "heap/public.h"
 
+#include "base/text.h"
 #include "heap/own.h"
 
 #include <pthread.h>
@@ -249,18 +250,13 @@ hg_status hg_get_tag(const void *block, uint32_t *out)
 
 static size_t tell_tag(uint32_t word, unsigned depth, char *out, size_t room)
 {
-    static const char text[] = "by who gave it the tag ";
+    struct text text = {out, 0, room};
     uint32_t tag = word >> SLACK_BITS;
-    size_t digits = 1;
-    for (uint32_t left = tag / 10; left != 0; left /= 10)
-        digits++;
-    size_t n = sizeof text - 1 + digits;
-    if (tag == 0 || depth > 0 || n > room)
+    if (tag == 0 || depth > 0)
         return 0;
-    memcpy(out, text, sizeof text - 1);
-    for (size_t i = n; digits > 0; digits--, tag /= 10)
-        out[--i] = (char)('0' + tag % 10);
-    return n;
+    text_put_string(&text, "by who gave it the tag ");
+    text_put_number(&text, tag, 10);
+    return text.used;
 }
 
 hg_status hg_harden(uint32_t check_every)

@@ -8,6 +8,7 @@
 #include "trace/claim.h"
 
 #include "base/process.h"
+#include "base/text.h"
 #include "ledger/writer.h"
 
 #include <errno.h>
@@ -32,18 +33,12 @@ struct owner {
 /* Append ".NUMBER" to a path; no stdio, for a child may be inside malloc. */
 static void append_number(char path[PATH_MAX], unsigned number)
 {
-    char digits[12];
-    int d = 0;
     size_t n = strlen(path);
+    struct text text = {path + n, 0, PATH_MAX - n - 1};
 
-    do {
-        digits[d++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    path[n++] = '.';
-    while (d > 0)
-        path[n++] = digits[--d];
-    path[n] = 0;
+    text_put_string(&text, ".");
+    text_put_number(&text, number, 10);
+    path[n + text.used] = 0;
 }
 
 static struct owner look(int fd)
