@@ -31,7 +31,8 @@
  * said to be allowed.
  *
  * "May call back" below means: may run finalizers, disposers, callbacks of weak
- * references and of events, of this world, before it returns.
+ * references and of events, of this world, before it returns.  All of these return:
+ * a longjmp() or an exception out of one leaves its world unusable.
  */
 #ifndef HEAPGLASS_OBJECT_H
 #define HEAPGLASS_OBJECT_H
@@ -84,7 +85,7 @@ enum {
  * object goes: no function may do that for it.
  */
 struct hg_type {
-    const char *name;
+    const char *name;     /* for reports */
     size_t size;          /* bytes, with the head: sizeof(hg_object) to 65535 */
     const uint16_t *refs; /* HG_REFS(), offsets of references; ends with 0 */
     /* HG_ARRAY(): a counted array of references somewhere else, which `dispose`
@@ -185,7 +186,8 @@ HG_API void hg_world_free(hg_world *world);
 
 /*
  * A new object, all zeros after its head, with one reference, the caller's; NULL
- * when there is no memory, or it would have 4 GiB or more.  hg_new_items() is for
+ * when there is no memory, or it would have 4 GiB or more.  It begins at a multiple
+ * of 16 and stays where it is until it goes.  hg_new_items() is for
  * types with HG_ITEMS or HG_BYTES, hg_new() for the others; the wrong one aborts.
  * May collect first, and so call back.  Constant time but for that and the zeros.
  *
@@ -297,7 +299,9 @@ HG_API void hg_unfreeze(hg_world *world);
 /*
  * A reference that does not keep its target.  `on_dead` (or NULL) is called once,
  * after the target has become unreachable and hg_weak_get() gives NULL; it may call
- * everything, and free `weak`.  Of a target that the collector finds, weak
+ * everything, and free `weak`.  An object that is its `arg` may have died with the
+ * target: it is whole, but hg_weak_new() gives NULL for it and hg_retain() aborts.
+ * Of a target that the collector finds, weak
  * references go before finalizers run; of others, after.  The handle is the
  * caller's, to be given to hg_weak_free(), which ignores NULL, before or after the
  * target's death; then nothing is called.  NULL when there is no memory, or
@@ -337,7 +341,8 @@ typedef struct {
  * runs is brought to its end first.  All garbage of these generations is gone
  * afterwards, unless a finalizer stored it; what survives is one generation older.
  * `out` may be NULL.  HG_EINVAL: no such generation.  HG_EBUSY: inside a callback.
- * HG_ENOMEM: no memory to work with, and then nothing was done.  May call back.
+ * HG_ENOMEM: no memory to work with; what was not found is left for the next one.
+ * May call back.
  */
 HG_API hg_status hg_collect(hg_world *world, int generation, hg_collection *out);
 
@@ -389,8 +394,9 @@ HG_API void hg_get_statistics(const hg_world *world, hg_statistics *out);
 
 /*
  * Called before and after each collection, automatic or not; before an incremental
- * one's first slice and after its last.  `done` is NULL before, and lent to the
- * call. It may call everything; hg_collect() and hg_step() give HG_EBUSY.  One
+ * one's first slice and after its last; also after one that memory failed, with
+ * what it has done.  `done` is NULL before, and lent to the call.  It may call
+ * everything but hg_world_free(); hg_collect() and hg_step() give HG_EBUSY.  One
  * function a world; NULL: none.
  */
 typedef void hg_on_collection(hg_world *world, int generation,
@@ -472,7 +478,8 @@ HG_API char *hg_describe(hg_world *world, const void *object, char *text,
  * for each type and site, the most bytes first; then, of the first 16, for one
  * object the shortest chain that keeps it and the cycle that it is in, as names of
  * types. Roots and what they reach are left out.  `call` is given a line at a time,
- * without its end; *count (or NULL) becomes the number of objects.  Errors as
+ * without its end, and must not change the world; *count (or NULL) becomes the
+ * number of objects.  What waits to be freed goes first: may call back.  Errors as
  * hg_why_alive().
  */
 typedef void hg_on_line(const char *line, void *arg);

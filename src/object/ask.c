@@ -4,17 +4,23 @@
 
 #include <string.h>
 
-void each_live(hg_world *w, on_live *each, void *arg)
+static void each_with(hg_world *w, uint8_t mask, uint8_t bits, on_live *each,
+                      void *arg)
 {
     for (uint32_t seq = 0; seq < w->order_count; seq++) {
         if (w->order[seq] == NO_PAGE)
             continue;
         struct page *page = page_at(w, w->order[seq]);
         for (uint32_t slot = 0; slot < page->carved; slot++) {
-            if (page->state[slot] & IS_LIVE)
+            if ((page->state[slot] & mask) == bits)
                 each(w, page, object_at(page, slot), arg);
         }
     }
+}
+
+void each_live(hg_world *w, on_live *each, void *arg)
+{
+    each_with(w, IS_LIVE, IS_LIVE, each, arg);
 }
 
 struct asked {
@@ -106,14 +112,31 @@ static void count_from(hg_world *w, struct page *page, hg_object *object, void *
     edges_each(object, count_target, w);
 }
 
+/* The dead that wait in the queue still hold what they refer to; of a long one, the
+   first items are let go already, and all that is no item. */
+static void count_from_dead(hg_world *w, struct page *page, hg_object *object,
+                            void *arg)
+{
+    if (object != w->dropping || w->dropping_at == 0) {
+        count_from(w, page, object, arg);
+        return;
+    }
+    uint32_t count;
+    void *const *item = items_of(object, &count);
+    for (uint32_t i = w->dropping_at; i < count; i++)
+        count_target(item[i], w);
+}
+
 /* A running cycle keeps numbers of its own in `exact`. */
 hg_status exact_count(hg_world *w)
 {
     if (w->cycle.phase != CYCLE_NONE || w->collecting)
         return HG_EBUSY;
     hg_status status = exact_clear(w);
-    if (status == HG_OK)
+    if (status == HG_OK) {
         each_live(w, count_from, NULL);
+        each_with(w, IS_LIVE | IS_SET, IS_SET, count_from_dead, NULL);
+    }
     return status;
 }
 

@@ -65,13 +65,15 @@ static void slice_ends(hg_world *w, uint64_t began_ns)
         w->statistics.longest_ns = ns;
 }
 
-static void collection_ends(hg_world *w)
+/* One that memory has failed is told of, too, but did not come to its end. */
+static void collection_ends(hg_world *w, hg_status status)
 {
     hg_collection done = w->now;
-    w->statistics.collections[done.generation]++;
     w->statistics.freed[done.generation] += done.freed;
-    if (done.generation == HG_FULL) {
-        w->live_then = w->live;
+    if (status == HG_OK) {
+        w->statistics.collections[done.generation]++;
+        if (done.generation == HG_FULL)
+            w->live_then = w->live;
     }
     call_out(w, done.generation, &done);
 }
@@ -189,8 +191,8 @@ static hg_status full_slice(hg_world *w, uint64_t us)
         cycle_step(w, us == UINT64_MAX ? UINT64_MAX : began_ns + us * 1000);
     w->collecting = false;
     slice_ends(w, began_ns);
-    if (status == HG_OK)
-        collection_ends(w);
+    if (status != HG_EBUSY)
+        collection_ends(w, status);
     return status;
 }
 
@@ -207,8 +209,7 @@ static hg_status younger_now(hg_world *w, int generation, uint32_t longest)
     hg_status status = collect_younger(w, generation, longest);
     w->collecting = false;
     slice_ends(w, began_ns);
-    if (status == HG_OK)
-        collection_ends(w);
+    collection_ends(w, status);
     return status;
 }
 

@@ -56,6 +56,11 @@ const char *hg_site(hg_world *w, const void *object)
     return site_at(page, slot_of(page, object));
 }
 
+const char *type_called(const hg_type *type)
+{
+    return type->name == NULL ? "(nameless)" : type->name;
+}
+
 void object_panic(hg_world *w, const hg_object *object, const char *message)
 {
     char line[256];
@@ -65,12 +70,12 @@ void object_panic(hg_world *w, const hg_object *object, const char *message)
     } else if (w != NULL && page_of(w, object) != NULL &&
                *state_of(w, object) & (IS_LIVE | IS_SET)) {
         site = hg_site(w, object);
-    } else {
+    } else if (object->count <= COUNT_IMMORTAL) {
         /* Nothing is known of it but its address. */
         snprintf(line, sizeof line, "an object %s", message);
         base_panic(line, object);
     }
-    snprintf(line, sizeof line, "a %s from %s %s", object->type->name,
+    snprintf(line, sizeof line, "a %s from %s %s", type_called(object->type),
              site == NULL ? "a site unknown" : site, message);
     base_panic(line, object);
 }
@@ -124,7 +129,7 @@ char *hg_describe(hg_world *w, const void *object, char *text, size_t bytes)
     if (o->type == &root_type)
         snprintf(text, bytes, "root %s", ((const hg_root *)object)->name);
     else
-        snprintf(text, bytes, "%s%s%s", o->type->name, site == NULL ? "" : " from ",
-                 site == NULL ? "" : site);
+        snprintf(text, bytes, "%s%s%s", type_called(o->type),
+                 site == NULL ? "" : " from ", site == NULL ? "" : site);
     return text;
 }

@@ -94,7 +94,7 @@ static int more_bytes(const void *a, const void *b)
     const struct group *x = a, *y = b;
     if (x->bytes != y->bytes)
         return x->bytes < y->bytes ? 1 : -1;
-    return strcmp(x->type->name, y->type->name);
+    return strcmp(type_called(x->type), type_called(y->type));
 }
 
 static void say(struct leaks *leaks, const char *text)
@@ -116,7 +116,7 @@ static void say_link(const void *object, void *arg)
     const hg_object *o = object;
     if (leaks->line[leaks->length - 1] != ' ')
         say(leaks, " -> ");
-    say(leaks, o->type->name);
+    say(leaks, type_called(o->type));
 }
 
 static void add_root(hg_world *w, struct page *page, hg_object *object, void *arg)
@@ -147,7 +147,7 @@ static void say_group(struct leaks *leaks, const struct group *group,
     char text[64];
     snprintf(text, sizeof text, "%zu ", group->objects);
     say(leaks, text);
-    say(leaks, group->type->name);
+    say(leaks, type_called(group->type));
     snprintf(text, sizeof text, ", %zu bytes", group->bytes);
     say(leaks, text);
     if (group->site != NULL) {
@@ -190,6 +190,7 @@ hg_status hg_report_leaks(hg_world *w, hg_on_line *call, void *arg, size_t *coun
 {
     struct leaks leaks = {.w = w, .call = call, .arg = arg};
     struct search search;
+    dispose_some(w, UINT64_MAX, 0); /* what waits to be freed is no leak */
     hg_status status = exact_count(w);
     if (status == HG_OK)
         status = search_open(&search, w);

@@ -4,8 +4,8 @@
  *
  * An object whose count reaches 0 goes into the queue of the dead, a list that runs
  * through the counts of its members: bit 31 and a page and slot number.  So a chain
- * of a million objects needs neither stack nor memory to go, and stray retains and
- * releases of a dead object see an immortal one.  Whoever pushed the first works
+ * of a million objects needs neither stack nor memory to go, and retains and
+ * releases of a dead object see an odd count.  Whoever pushed the first works
  * the queue off, for as long as the policy allows; the rest waits for allocations,
  * each of which frees more than it takes.
  *
@@ -61,7 +61,8 @@ void hg_world_free(hg_world *w)
 {
     if (w == NULL)
         return;
-    HG_VERIFY(!w->disposing && !w->collecting, "world freed in a callback", w);
+    HG_VERIFY(!w->disposing && !w->collecting && !w->calling,
+              "world freed in a callback", w);
     hg_flush(w, 0);
     world_last_collection(w);
     dispose_left(w);
@@ -232,7 +233,7 @@ void *hg_new_items_at(hg_world *w, const hg_type *type, uint32_t length,
 
 void hg_odd_retain_(hg_object *object)
 {
-    if (object->count == 0)
+    if (object->count != COUNT_IMMORTAL)
         object_panic(NULL, object, "retained, and is dead");
 }
 
@@ -304,7 +305,7 @@ static inline void died(hg_world *w, hg_object *object)
     HG_VERIFY(page->state[slot] & IS_LIVE, "an object that died before", object);
     page->state[slot] = (uint8_t)((page->state[slot] & ~IS_LIVE) | IS_SET);
     w->dead_count++;
-    object->count = COUNT_IMMORTAL; /* and the end of the list */
+    object->count = COUNT_DEAD; /* and the end of the list */
     if (HG_LIKELY(w->dying_count < DYING)) {
         w->dying[w->dying_count++] = object;
         return;
@@ -327,7 +328,7 @@ static inline hg_object *next_dead(hg_world *w, struct page **page, uint32_t *sl
     *page = page_at(w, w->order[seq]);
     *slot = w->dead & ((1u << SLOT_BITS) - 1);
     hg_object *object = object_at(*page, *slot);
-    w->dead = object->count == COUNT_IMMORTAL ? 0 : object->count;
+    w->dead = object->count == COUNT_DEAD ? 0 : object->count;
     return object;
 }
 
@@ -338,9 +339,9 @@ void object_died(hg_world *w, hg_object *object)
 
 void hg_last_release_(hg_world *w, hg_object *object)
 {
-    if (object->count & COUNT_IMMORTAL)
+    if (object->count == COUNT_IMMORTAL)
         return;
-    if (HG_UNLIKELY(object->count == 0))
+    if (HG_UNLIKELY(object->count == 0 || object->count & COUNT_IMMORTAL))
         object_panic(w, object, "released more often than retained");
     object->count = 0;
     died(w, object);
@@ -354,7 +355,7 @@ HG_ALWAYS_INLINE void edge_drop(void *target, void *arg)
     if (object == NULL)
         return;
     if (HG_UNLIKELY(object->count & COUNT_IMMORTAL)) {
-        /* One in the queue looks immortal, and nobody should refer to it. */
+        /* Nobody should refer to one in the queue. */
         hg_world *w = arg;
         if (w->debug & HG_DEBUG_DEAD && !(*state_of(w, object) & IS_LIVE))
             object_panic(w, object, "referred to more often than retained");
@@ -449,7 +450,7 @@ static HG_NOINLINE void dispose_with_care(hg_world *w, struct page *page,
     }
     /* Nobody can reach it: nor should a collection that a callback begins. */
     page->state[slot] = (uint8_t)((state & ~(IS_LIVE | IS_TRACKED)) | IS_SET);
-    object->count = COUNT_IMMORTAL;
+    object->count = COUNT_DEAD;
     if (state & HAS_WEAK) {
         weak_clear(w, object);
         weak_call(w);

@@ -133,12 +133,11 @@ void hg_weak_free(hg_world *w, hg_weak *weak)
 void *hg_weak_get(hg_world *w, const hg_weak *weak)
 {
     hg_object *target = weak->target;
+    (void)w;
     if (target == NULL)
         return NULL;
-    /* One that waits in the queue of the dead looks immortal and is not to be had.
-     */
-    if (HG_UNLIKELY(target->count & COUNT_IMMORTAL) &&
-        !(*state_of(w, target) & IS_LIVE))
+    /* One that waits in the queue of the dead is not to be had. */
+    if (HG_UNLIKELY(target->count > COUNT_IMMORTAL))
         return NULL;
     return hg_retain(target);
 }

@@ -30,7 +30,7 @@
 #define PAGE_SLOTS (WORLD_PAGE / OBJECT_MIN) /* at most */
 #define OBJECT_CLASSES (OBJECT_SMALL / OBJECT_ALIGN + 4 * 4)
 #define SLOT_BITS 12
-#define PAGES_MAX ((1u << (31 - SLOT_BITS)) - 1)
+#define PAGES_MAX ((1u << (31 - SLOT_BITS)) - 2)
 #define NO_PAGE UINT32_MAX
 #define HUGE_ID                                                                    \
     (1u << 31) /* ids of pages: an index of `table`, or this and one of            \
@@ -44,6 +44,8 @@ _Static_assert(PAGE_SLOTS <= 1u << SLOT_BITS, "a slot's number fits into a link"
 #define TICK_DEAD 8
 
 #define COUNT_IMMORTAL (1u << 31)
+/* Above it: dead, in the queue, and a link or this, which is none. */
+#define COUNT_DEAD UINT32_MAX
 
 /*
  * One byte for each slot.  0: free.  IS_LIVE: an object that may be used.  IS_SET
@@ -330,6 +332,7 @@ void debug_born(hg_world *w, struct page *page, uint32_t slot, const char *site)
 /* The object is dead, `slot` is to rest: true, or may be used again: false. */
 bool debug_rests(hg_world *w, struct page *page, uint32_t slot);
 void debug_check(const struct page *page, uint32_t slot); /* of one that rests */
+const char *type_called(const hg_type *type);             /* which may have none */
 _Noreturn void object_panic(hg_world *w, const hg_object *object,
                             const char *message) HG_COLD;
 
@@ -337,7 +340,8 @@ _Noreturn void object_panic(hg_world *w, const hg_object *object,
 /* Call each(w, page, object, arg) for the live ones. */
 typedef void on_live(hg_world *w, struct page *page, hg_object *object, void *arg);
 void each_live(hg_world *w, on_live *each, void *arg);
-/* Into `exact`: references from live objects.  HG_EBUSY, HG_ENOMEM. */
+/* Into `exact`: references from objects, also dead ones that wait.  HG_EBUSY,
+   HG_ENOMEM. */
 hg_status exact_count(hg_world *w);
 
 /* Breadth first, through what refers to what: `exact` of all pages tells what was

@@ -2,6 +2,8 @@
 /* object_cycles.c - collections: what they find, spare and call. */
 #include "object_test.h"
 
+#include <signal.h>
+
 START_TEST(a_node_that_refers_to_itself_is_found)
 {
     hg_world *w = quiet_world();
@@ -329,6 +331,183 @@ START_TEST(a_collection_tells_before_and_after)
 }
 END_TEST
 
+static void free_world(hg_world *w, int generation, const hg_collection *done,
+                       void *arg)
+{
+    (void)generation, (void)done, (void)arg;
+    hg_world_free(w);
+}
+
+START_TEST(a_world_freed_while_it_tells_of_a_collection_aborts)
+{
+    hg_world *w = quiet_world();
+    hg_set_on_collection(w, free_world, NULL);
+    hg_collect(w, HG_FULL, NULL);
+}
+END_TEST
+
+static void collect_again(hg_world *w, int generation, const hg_collection *done,
+                          void *arg)
+{
+    int *busy = arg;
+    (void)generation, (void)done;
+    *busy += hg_collect(w, HG_YOUNG, NULL) == HG_EBUSY;
+    *busy += hg_step(w, 1, NULL) == HG_EBUSY;
+    hg_release(w, pair(w));
+    hg_set_on_collection(w, done == NULL ? collect_again : NULL, arg);
+}
+
+START_TEST(who_is_told_may_allocate_and_take_himself_off_but_not_collect)
+{
+    hg_world *w = quiet_world();
+    int busy = 0;
+    hg_set_on_collection(w, collect_again, &busy);
+    ck_assert_uint_eq(collect(w, HG_FULL), 2);
+    ck_assert_int_eq(busy, 4);
+    ck_assert_uint_eq(collect(w, HG_FULL), 2);
+    ck_assert_int_eq(busy, 4);
+    hg_world_free(w);
+}
+END_TEST
+
+static void count_event(hg_world *w, int generation, const hg_collection *done,
+                        void *arg)
+{
+    (void)w, (void)generation, (void)arg;
+    events[done != NULL]++;
+}
+
+/* Who takes the time between the two must not wait for the second for good. */
+START_TEST(a_collection_that_memory_fails_is_told_of_to_its_end)
+{
+    for (int generation = HG_YOUNG; generation <= HG_FULL; generation++) {
+        hg_world *w = quiet_world();
+        hg_release(w, pair(w));
+        events[0] = events[1] = 0;
+        hg_set_on_collection(w, count_event, NULL);
+        memory_fail(0, 1);
+        ck_assert_int_eq(hg_collect(w, generation, NULL), HG_ENOMEM);
+        memory_fail_never();
+        ck_assert_int_eq(events[0], 1);
+        ck_assert_int_eq(events[1], 1);
+        hg_statistics s;
+        hg_get_statistics(w, &s);
+        ck_assert_uint_eq(s.collections[generation], 0);
+        hg_set_on_collection(w, NULL, NULL);
+        ck_assert_uint_eq(collect(w, generation), 2);
+        hg_world_free(w);
+    }
+}
+END_TEST
+
+static void on_object(const void *object, void *arg)
+{
+    (void)object, (void)arg;
+}
+
+static void on_pair(const void *referrer, const void *object, void *arg)
+{
+    (void)referrer, (void)object, (void)arg;
+}
+
+static void on_word(const void *referrer, size_t offset, const void *target,
+                    void *arg)
+{
+    (void)referrer, (void)offset, (void)target, (void)arg;
+}
+
+static void on_text(const char *line, void *arg)
+{
+    (void)line, (void)arg;
+}
+
+static void save_by_weak(hg_world *w, hg_weak *weak, void *arg)
+{
+    ck_assert_ptr_null(hg_weak_get(w, weak));
+    hg_weak_free(w, weak);
+    hg_release(w, hg_new(w, &Saved_type)); /* `saved` or no memory */
+    if (arg != NULL)
+        hg_weak_free(w, hg_weak_new(w, arg, NULL, NULL));
+}
+
+/* All that asks for memory, with finalizers that resurrect and callbacks that
+   allocate. */
+static void use_everything(hg_world *w)
+{
+    hg_root *root = hg_root_new(w, "root");
+    if (root == NULL)
+        return;
+    if (hg_debug(w, HG_DEBUG_SITES | HG_DEBUG_DEAD) != HG_OK)
+        ck_assert_uint_eq(w->debug, 0);
+    for (int i = 0; i < 20; i++) {
+        Node *node = hg_new(w, i % 3 == 0 ? &Saved_type : &Final_type);
+        if (node == NULL)
+            break;
+        hg_move(w, &node->left, hg_take(&root->target));
+        hg_set(w, &node->right, i % 4 == 0 ? (void *)node : (void *)root);
+        hg_weak_new(w, node, save_by_weak, i % 2 == 0 ? root : NULL);
+        hg_move(w, &root->target, node);
+    }
+    hg_why_alive(w, root->target == NULL ? root : root->target, on_object, NULL);
+    hg_find_liars(w, on_pair, NULL);
+    hg_find_forgotten(w, on_word, NULL);
+    hg_report_leaks(w, on_text, NULL, NULL);
+    hg_collect(w, HG_YOUNG, NULL);
+    hg_step(w, 0, NULL);
+    hg_freeze(w);
+    hg_unfreeze(w);
+    hg_set(w, &root->target, NULL);
+    hg_release(w, root);
+    for (int i = 0; i < 50; i++)
+        hg_step(w, 0, NULL);
+    hg_collect(w, HG_MIDDLE, NULL);
+    hg_collect(w, HG_FULL, NULL);
+}
+
+struct saved {
+    hg_world *w;
+    Node *held;
+};
+
+static void find_saved(const void *object, void *arg)
+{
+    struct saved *s = arg;
+    Node *node = (Node *)(uintptr_t)object;
+    if (node->head.type == &Saved_type && node->number == 0 &&
+        hg_is_finalized(s->w, node))
+        s->held = node;
+}
+
+/* Each that has saved itself is held once, by nobody any more. */
+static void let_saved_go(hg_world *w)
+{
+    struct saved s = {.w = w};
+    do {
+        s.held = NULL;
+        collect(w, HG_FULL);
+        hg_walk(w, find_saved, &s);
+        if (s.held != NULL)
+            s.held->number = 1;
+        hg_release(w, s.held);
+    } while (s.held != NULL);
+}
+
+START_TEST(every_allocation_of_every_call_may_fail)
+{
+    unsigned failed = 1;
+    for (unsigned after = 0; failed > 0; after++) {
+        hg_world *w = quiet_world();
+        memory_fail(after, after % 5 == 0 ? 3 : 0);
+        use_everything(w);
+        failed = memory_fail_never();
+        hg_check(w);
+        let_saved_go(w);
+        ck_assert_uint_eq(objects(w), 0);
+        hg_world_free(w);
+    }
+}
+END_TEST
+
 /* Whichever allocation fails: nothing is lost, and the next collection is whole. */
 START_TEST(every_allocation_may_fail)
 {
@@ -525,6 +704,12 @@ int main(void)
     tcase_add_test(s, a_long_object_waits_for_a_collection_of_the_old);
 #endif
     tcase_add_test(s, a_collection_tells_before_and_after);
+    tcase_add_test_raise_signal(
+        s, a_world_freed_while_it_tells_of_a_collection_aborts, SIGABRT);
+    tcase_add_test(s,
+                   who_is_told_may_allocate_and_take_himself_off_but_not_collect);
+    tcase_add_test(s, a_collection_that_memory_fails_is_told_of_to_its_end);
     tcase_add_test(s, every_allocation_may_fail);
+    tcase_add_test(s, every_allocation_of_every_call_may_fail);
     return run_suite(suite);
 }

@@ -108,6 +108,34 @@ static void write_to_a_dead_head(hg_world *w)
     hg_check(w);
 }
 
+/* One that has died and waits: with another, as the last of the list, and alone. */
+static void keep_the_waiting(hg_world *w, hg_weak *weak, void *arg)
+{
+    (void)weak;
+    ck_assert_ptr_null(hg_weak_new(w, arg, NULL, NULL));
+    hg_retain(arg);
+}
+
+static void retain_what_waits(hg_world *w)
+{
+    Node *both = hg_new(w, &Node_type), *target = hg_new(w, &Node_type);
+    both->left = target;
+    both->right = hg_new_at(w, &Node_type, "script.lox:13");
+    hg_weak_new(w, target, keep_the_waiting, both->right);
+    hg_release(w, both);
+}
+
+static void release_what_waits(hg_world *w)
+{
+    Node *node[40];
+    w->disposing = true; /* as in a callback: the dead wait */
+    for (int i = 0; i < 40; i++)
+        node[i] = hg_new_at(w, &Node_type, "script.lox:14");
+    for (int i = 0; i < 40; i++)
+        hg_release(w, node[i]);
+    hg_release(w, node[20]);
+}
+
 /* Two references, of which one was retained. */
 static void refer_too_often(hg_world *w)
 {
@@ -132,6 +160,12 @@ START_TEST(misuse_of_the_dead_names_type_and_site)
     ck_assert_ptr_nonnull(
         strstr(last_words(refer_too_often),
                "a Node from script.lox:12 referred to more often than retained"));
+    ck_assert_ptr_nonnull(
+        strstr(last_words(retain_what_waits),
+               "a Node from a site unknown retained, and is dead"));
+    ck_assert_ptr_nonnull(
+        strstr(last_words(release_what_waits),
+               "a Node from script.lox:14 released more often than retained"));
 }
 END_TEST
 
@@ -190,6 +224,59 @@ START_TEST(leaks_are_told_by_type_and_site_with_what_keeps_them)
     ck_assert_str_eq(text, "");
     hg_release(w, root);
     ck_assert_uint_eq(objects(w), 0);
+    hg_world_free(w);
+}
+END_TEST
+
+START_TEST(what_waits_to_be_freed_is_no_leak)
+{
+    hg_world *w = quiet_world();
+    hg_policy policy = {.release_us = 1};
+    hg_set_policy(w, &policy);
+    Node *first = NULL;
+    for (int i = 0; i < 100000; i++) {
+        Node *node = hg_new(w, &Node_type);
+        hg_move(w, &node->left, first);
+        first = node;
+    }
+    hg_release(w, first);
+    ck_assert_uint_gt(objects(w), 0);
+    static char text[4096];
+    size_t count = 1;
+    ck_assert_int_eq(hg_report_leaks(w, keep_line, text, &count), HG_OK);
+    ck_assert_uint_eq(count, 0);
+    ck_assert_str_eq(text, "");
+    hg_world_free(w);
+}
+END_TEST
+
+static const hg_type Nameless_type = {.size = sizeof(Node),
+                                      .refs = HG_REFS(Node, left, right)};
+static const hg_type Nameless_too_type = {.size = sizeof(Node)};
+
+static void release_the_nameless_twice(hg_world *w)
+{
+    Node *node = hg_new_at(w, &Nameless_type, "script.lox:12");
+    hg_release(w, node);
+    hg_release(w, node);
+}
+
+START_TEST(a_type_needs_no_name)
+{
+    hg_world *w = quiet_world();
+    Node *a = hg_new(w, &Nameless_type), *b = hg_new(w, &Nameless_too_type);
+    hg_set(w, &a->left, a);
+    char some[64];
+    ck_assert_str_eq(hg_describe(w, a, some, sizeof some), "(nameless)");
+    static char text[4096];
+    ck_assert_int_eq(hg_report_leaks(w, keep_line, text, NULL), HG_OK);
+    ck_assert_ptr_nonnull(strstr(text, "1 (nameless), 48 bytes\n"));
+    ck_assert_ptr_nonnull(strstr(text, "  in a cycle: (nameless) -> (nameless)\n"));
+    ck_assert_ptr_nonnull(strstr(
+        last_words(release_the_nameless_twice),
+        "a (nameless) from script.lox:12 released more often than retained"));
+    hg_release(w, a);
+    hg_release(w, b);
     hg_world_free(w);
 }
 END_TEST
@@ -261,6 +348,8 @@ int main(void)
     tcase_add_test(t, misuse_of_the_dead_names_type_and_site);
     tcase_add_test(t, the_dead_rest_and_then_their_memory_is_used_again);
     tcase_add_test(t, leaks_are_told_by_type_and_site_with_what_keeps_them);
+    tcase_add_test(t, what_waits_to_be_freed_is_no_leak);
+    tcase_add_test(t, a_type_needs_no_name);
     tcase_add_test(t, what_lives_is_alive_by_a_named_root);
     tcase_add_test(t, a_field_that_a_type_forgot_is_found);
     return run_suite(suite);

@@ -569,6 +569,253 @@ static void one_that_collects_when_it_is_told(void)
     hg_weak_free(w, two);
 }
 
+/* One that calls back lies in garbage itself: it is told while all is whole, and
+   may bring it back. */
+typedef struct {
+    hg_object head;
+    void *to;
+    hg_weak *weak;
+    int load;
+} Watcher;
+static Watcher *brought_back;
+
+static void watcher_dispose(void *self)
+{
+    hg_weak_free(w, ((Watcher *)self)->weak);
+}
+
+static const hg_type Watcher_type = {.name = "Watcher",
+                                     .size = sizeof(Watcher),
+                                     .refs = HG_REFS(Watcher, to),
+                                     .dispose = watcher_dispose};
+
+static void bring_back(hg_world *world, hg_weak *weak, void *arg)
+{
+    Watcher *self = arg;
+    ck_assert_ptr_null(hg_weak_get(world, weak));
+    ck_assert_int_eq(self->load, 42);
+    told++;
+    brought_back = hg_retain(self);
+}
+
+static void one_in_garbage_that_saves_itself(void)
+{
+    Watcher *watcher = hg_new(w, &Watcher_type);
+    Node *node = hg_new(w, &Node_type);
+    watcher->load = 42;
+    watcher->weak = hg_weak_new(w, node, bring_back, watcher);
+    hg_set(w, &node->left, watcher);
+    hg_set(w, &watcher->to, node);
+    hg_release(w, node);
+    hg_release(w, watcher);
+    ck_assert_uint_eq(collect(w, HG_FULL), 0);
+    ck_assert_int_eq(told, 1);
+    ck_assert_ptr_eq(brought_back->to, node);
+    hg_release(w, brought_back);
+    ck_assert_uint_eq(collect(w, HG_FULL), 2);
+    ck_assert_int_eq(told, 1);
+}
+
+/* A live one is told of one part of the garbage, and looks for another. */
+static hg_weak *of_another;
+
+static void look_for_another(hg_world *world, hg_weak *weak, void *arg)
+{
+    tell(world, weak, arg);
+    ck_assert_ptr_null(hg_weak_get(world, of_another));
+}
+
+static void one_that_looks_for_other_garbage(void)
+{
+    Node *a = pair(w);
+    hg_weak *one = hg_weak_new(w, a, look_for_another, NULL);
+    of_another = hg_weak_new(w, a->left, tell, NULL);
+    hg_release(w, a);
+    ck_assert_uint_eq(collect(w, HG_FULL), 2);
+    ck_assert_int_eq(told, 2);
+    hg_weak_free(w, one);
+    hg_weak_free(w, of_another);
+}
+
+/* What is told of one death makes another, which is told, too. */
+static Node *second;
+
+static void drop_second(hg_world *world, hg_weak *weak, void *arg)
+{
+    tell(world, weak, arg);
+    hg_release(world, second);
+}
+
+static void one_whose_call_is_another_s_reason(void)
+{
+    Node *first = hg_new(w, &Node_type);
+    second = hg_new(w, &Node_type);
+    hg_weak *one = hg_weak_new(w, first, drop_second, NULL);
+    hg_weak *two = hg_weak_new(w, second, tell, NULL);
+    hg_release(w, first);
+    ck_assert_int_eq(told, 2);
+    hg_weak_free(w, one);
+    hg_weak_free(w, two);
+}
+
+/* Every link of a long chain is watched, and each call makes and drops others. */
+static void make_and_drop(hg_world *world, hg_weak *weak, void *arg)
+{
+    tell(world, weak, arg);
+    hg_weak_free(world, weak);
+    hg_release(world, hg_new(world, &Counted_type));
+}
+
+static void a_long_chain_of_watched_ones(void)
+{
+    enum { LONG_CHAIN = 20000 };
+    Node *first = NULL;
+    for (int i = 0; i < LONG_CHAIN; i++) {
+        Node *node = hg_new(w, &Node_type);
+        hg_move(w, &node->left, first);
+        hg_weak_new(w, node, make_and_drop, NULL);
+        first = node;
+    }
+    hg_release(w, first);
+    hg_flush(w, 0);
+    ck_assert_int_eq(told, LONG_CHAIN);
+    ck_assert_int_eq(finalized, LONG_CHAIN);
+}
+
+/* A function and the table of globals that it is in. */
+static void a_function_in_its_globals(void)
+{
+    Table *globals = hg_new(w, &Table_type);
+    Node *function = hg_new(w, &Node_type);
+    hg_set(w, &function->left, globals);
+    hg_move(w, &globals->value, function);
+    hg_release(w, globals);
+    ck_assert_uint_eq(collect(w, HG_FULL), 2);
+}
+
+static void automatic(int on)
+{
+    hg_policy policy;
+    hg_get_policy(w, &policy);
+    policy.automatic = on;
+    policy.young = 100;
+    hg_set_policy(w, &policy);
+}
+
+static void none_comes_while_they_are_switched_off(void)
+{
+    for (int i = 0; i < 5000; i++)
+        hg_release(w, pair(w));
+    ck_assert_uint_eq(objects(w), 10000);
+    automatic(1);
+    for (int i = 0; i < 5000; i++)
+        hg_release(w, pair(w));
+    ck_assert_uint_lt(objects(w), 15000);
+    automatic(0);
+    size_t before = objects(w);
+    hg_release(w, pair(w));
+    ck_assert_uint_eq(objects(w), before + 2);
+    collect(w, HG_FULL);
+}
+
+/* Those that saved themselves were not freed: the count says so, that time and the
+   next. */
+static void what_is_saved_is_not_counted_as_freed(void)
+{
+    hg_collection done;
+    drop_ring(&Saved_type, &Saved_type, 1);
+    drop_ring(&Counted_type, &Counted_type, 5);
+    ck_assert_int_eq(hg_collect(w, HG_FULL, &done), HG_OK);
+    ck_assert_uint_eq(done.unreachable, 6);
+    ck_assert_uint_eq(done.freed, 5);
+    hg_release(w, kept);
+    ck_assert_int_eq(hg_collect(w, HG_FULL, &done), HG_OK);
+    ck_assert_uint_eq(done.unreachable, 1);
+    ck_assert_uint_eq(done.freed, 1);
+}
+
+/* Each of a ring saves itself: all stay, until each was let go. */
+static Node *all_saved[16];
+static int saved_count;
+
+static void save_each(hg_world *world, void *self)
+{
+    (void)world;
+    finalized++;
+    all_saved[saved_count++] = hg_retain(self);
+}
+
+NODE(Each, save_each)
+
+static void let_all_go(void)
+{
+    while (saved_count > 0)
+        hg_release(w, all_saved[--saved_count]);
+}
+
+static void a_chain_where_each_saves_itself(void)
+{
+    saved_count = 0;
+    drop_ring(&Each_type, &Each_type, 8);
+    ck_assert_uint_eq(collect(w, HG_FULL), 0);
+    ck_assert_int_eq(finalized, 8);
+    let_all_go();
+    ck_assert_uint_eq(collect(w, HG_FULL), 8);
+    ck_assert_int_eq(finalized, 8);
+}
+
+/* One breaks the ring, another saves itself: what it reaches stays with it. */
+static void a_chain_where_some_break_it_and_some_save_themselves(void)
+{
+    saved_count = 0;
+    drop_ring(&Suicidal_type, &Each_type, 8);
+    collect(w, HG_FULL);
+    ck_assert_int_eq(finalized, 8);
+    ck_assert_uint_eq(objects(w), 8 - 4 + 4);
+    let_all_go();
+    collect(w, HG_FULL);
+    ck_assert_int_eq(finalized, 8);
+    ck_assert_uint_eq(objects(w), 0);
+}
+
+/* A finalizer makes garbage of its own kind: that of one collection is for the
+ * next.
+ */
+static void make_garbage(hg_world *world, void *self)
+{
+    (void)self;
+    if (finalized++ < 3) {
+        Node *node = hg_new(world, ((Node *)self)->head.type);
+        hg_set(world, &node->left, node);
+        hg_release(world, node);
+    }
+}
+
+NODE(Fertile, make_garbage)
+
+static void one_that_makes_garbage(void)
+{
+    drop_ring(&Fertile_type, &Fertile_type, 1);
+    for (int i = 1; i <= 4; i++) {
+        ck_assert_uint_eq(collect(w, HG_FULL), 1);
+        ck_assert_int_eq(finalized, i);
+    }
+    ck_assert_uint_eq(objects(w), 0);
+}
+
+/* Incremental: saved and freed in slices are the same. */
+static void slices_find_the_same(void)
+{
+    drop_ring(&Saved_type, &Saved_type, 1);
+    drop_ring(&Counted_type, &Counted_type, 300);
+    for (int done = 0; !done;)
+        ck_assert_int_eq(hg_step(w, 0, &done), HG_OK);
+    ck_assert_int_eq(finalized, 301);
+    ck_assert_uint_eq(objects(w), 1);
+    hg_release(w, kept);
+    ck_assert_uint_eq(collect(w, HG_FULL), 1);
+}
+
 /* -------------------------------------------------------------------------- table
  */
 
@@ -628,6 +875,20 @@ static const struct {
      garbage_that_is_saved_has_lost_them},
     {"test_weakref.test_ref_created_during_del", one_made_in_a_finalizer},
     {"test_weakref.test_callback_gcs", one_that_collects_when_it_is_told},
+    {"test_weakref.test_callback_in_cycle_1", one_in_garbage_that_saves_itself},
+    {"test_weakref.test_callbacks_on_callback", one_whose_call_is_another_s_reason},
+    {"test_weakref.test_trashcan_16602", a_long_chain_of_watched_ones},
+    {"test_gc.test_bug1055820c", one_that_looks_for_other_garbage},
+    {"test_gc.test_function", a_function_in_its_globals},
+    {"test_gc.GCTogglingTests", none_comes_while_they_are_switched_off},
+    {"test_gc.test_38379", what_is_saved_is_not_counted_as_freed},
+    {"test_gc.test_boom2", one_that_makes_garbage},
+    {"test_gc.test_incremental_gc_handles_fast_cycle_creation",
+     slices_find_the_same},
+    {"test_finalization.test_homogenous_resurrect",
+     a_chain_where_each_saves_itself},
+    {"test_finalization.test_heterogenous_resurrect_two",
+     a_chain_where_some_break_it_and_some_save_themselves},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
