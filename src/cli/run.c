@@ -166,7 +166,8 @@ static bool set_environment(const struct options *options, const char *ledger,
                             const char *library)
 {
     char session[16];
-    snprintf(session, sizeof session, "%d", (int)getpid());
+    /* Of one length, so that no two runs of a program differ by a byte of it. */
+    snprintf(session, sizeof session, "%010d", (int)getpid());
     const struct {
         const char *name;
         const char *value;

@@ -245,7 +245,7 @@ class Environment(case.Case):
         self.assertEqual(seen, {
             "HEAPGLASS_CHILDREN": "0", "HEAPGLASS_LEDGER": str(self.dir / "a.hg"),
             "HEAPGLASS_MODE": "lines", "HEAPGLASS_NATIVE": "0", "HEAPGLASS_RECYCLED": "0",
-            "HEAPGLASS_SESSION": pid})
+            "HEAPGLASS_SESSION": pid.zfill(10)})
         out = self.does("run", "-o", "b.hg", "--hardened", "--check-every", "9", "env")
         self.assertIn("HEAPGLASS_HARDENED=1\n", out)
         self.assertIn("HEAPGLASS_CHECK_EVERY=9\n", out)

@@ -113,6 +113,10 @@ def main():
     args = parser.parse_args()
     if args.here:
         return run_here(args.names)
+    # A shell ignores these for what it starts in the background, and so would all programs.
+    for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
     try:
         python = args.python if "/" in args.python else interpreters.find(args.python)
