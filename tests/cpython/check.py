@@ -6,8 +6,9 @@
 
 Each module is a process. One that passes is done with. Of one that does not, the cases that
 failed are asked of the interpreter alone, in the same environment, and those that it passes of
-a second run under heapglass, for many tests fail now and then. What then remains is a
-difference: known.txt lists those that must be, each with its reason; any other fails the check.
+a second run under heapglass, for many tests fail now and then: what passes there is named in
+the end and fails nothing. What then remains is a difference: known.txt lists those that must be,
+each with its reason; any other fails the check.
 """
 import argparse
 import concurrent.futures
@@ -72,6 +73,14 @@ class Outcome:
         return self.status in PASSED_STATUS and not self.failed
 
 
+@dataclass
+class Verdict:
+    """A module's outcome under heapglass, and what of it the interpreter alone passes."""
+    ours: Outcome
+    differing: set = field(default_factory=set)  # failed twice
+    once: set = field(default_factory=set)       # failed, then passed
+
+
 class Suite:
     """CPython's tests for one interpreter."""
 
@@ -103,17 +112,17 @@ class Suite:
             status, text = call(words, folder, self.timeout + 60)
             return outcome_of(module, status, text, report)
 
-    def differs(self, module):
-        """The watched outcome, and the cases that fail under heapglass alone."""
+    def verdict(self, module):
+        """What of a module fails, and of that what fails under heapglass alone."""
         ours = self.run(module, watched=True)
         if ours.passed:
-            return ours, set()
+            return Verdict(ours)
         alone = self.run(module, watched=False)
         suspects = ours.failed - alone.failed
-        if not suspects or WHOLE_MODULE in alone.failed:
-            return ours, set()
+        if not suspects:
+            return Verdict(ours)
         again = self.run(module, watched=True)
-        return ours, suspects & again.failed
+        return Verdict(ours, suspects & again.failed, suspects - again.failed)
 
 
 def call(words, folder, timeout):
@@ -164,29 +173,33 @@ class Tally:
     tests: int = 0
     known: int = 0
     anyway: int = 0
+    once: list = field(default_factory=list)
     new: list = field(default_factory=list)
 
 
 def check(suite, modules, jobs, known, keep):
     tally = Tally()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        pending = {pool.submit(suite.differs, module): module for module in modules}
+        pending = {pool.submit(suite.verdict, module): module for module in modules}
         for done in concurrent.futures.as_completed(pending):
             module = pending[done]
-            ours, differing = done.result()
+            found = done.result()
+            ours = found.ours
             tally.modules += 1
             tally.tests += ours.tests
-            new = [case for case in sorted(differing)
+            new = [case for case in sorted(found.differing)
                    if not any(k.covers(numbers(suite.minor), case) for k in known)]
-            tally.known += len(differing) - len(new)
-            tally.anyway += len(ours.failed - differing)
+            tally.known += len(found.differing) - len(new)
+            tally.anyway += len(ours.failed - found.differing - found.once)
+            tally.once += sorted(found.once)
             tally.new += new
             for case in new:
                 print(f"Python {suite.minor}: {case} fails under heapglass alone", flush=True)
             if keep and not ours.passed:
                 (keep / f"{suite.minor}-{module}.txt").write_text(
                     f"status {ours.status}\nfailed {sorted(ours.failed)}\n"
-                    f"differing {sorted(differing)}\n{ours.text}")
+                    f"differing {sorted(found.differing)}\nonce {sorted(found.once)}\n"
+                    f"{ours.text}")
             if sys.stderr.isatty():
                 print(f"\r\033[K{suite.minor}: {tally.modules} of {len(modules)}, {module}",
                       end="", file=sys.stderr, flush=True)
@@ -236,7 +249,10 @@ def main():
             print("\r\033[K", end="", file=sys.stderr)
         print(f"Python {suite.version}: {tally.modules} modules, {tally.tests} tests; "
               f"{len(tally.new)} new differences, {tally.known} known, "
-              f"{tally.anyway} fail anyway", flush=True)
+              f"{tally.anyway} fail anyway, {len(tally.once)} failed once", flush=True)
+        for case in tally.once:
+            print(f"Python {suite.minor}: {case} failed under heapglass, then passed",
+                  flush=True)
         status = 1 if tally.new else status
     return status
 
