@@ -22,6 +22,17 @@ static void choose(int allocator)
         fail("cannot choose");
 }
 
+/* The debug hooks around what is there: what is under them stays the allocator. */
+static void check_blocks(void)
+{
+    PyPreConfig config;
+
+    PyPreConfig_InitPythonConfig(&config);
+    if (PyStatus_Exception(Py_PreInitialize(&config)))
+        fail("cannot begin");
+    PyMem_SetupDebugHooks();
+}
+
 static void start(int isolated)
 {
     PyConfig config;
@@ -96,7 +107,8 @@ static void grow_after_the_end(void)
     }
 }
 
-/* embedded WAY FILE: plain, isolated, another, apart, twice, malloc, debug. */
+/* embedded WAY FILE: plain, isolated, another, apart, twice, malloc, debug, hooks.
+ */
 int main(int count, char **arguments)
 {
     if (count != 3)
@@ -106,6 +118,8 @@ int main(int count, char **arguments)
         choose(PYMEM_ALLOCATOR_MALLOC);
     if (strcmp(way, "debug") == 0)
         choose(PYMEM_ALLOCATOR_DEBUG);
+    if (strcmp(way, "hooks") == 0)
+        check_blocks();
     start(strcmp(way, "isolated") == 0);
     if (strcmp(way, "another") == 0)
         run_in_another(arguments[2]);

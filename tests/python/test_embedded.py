@@ -5,6 +5,7 @@ import shutil
 import unittest
 from pathlib import Path
 
+import code_churn
 import harness
 
 HERE = Path(__file__).resolve().parent
@@ -34,9 +35,9 @@ class Embedded(harness.Case):
         if done.returncode:
             self.skipTest(f"cc: {(done.stderr.splitlines() or ['?'])[-1]}")
 
-    def same(self, way):
+    def same(self, way, text=HELD):
         """Run it with and without us: the report by line of the script."""
-        script, ledger = self.write(HELD), self.dir / "program.hg"
+        script, ledger = self.write(text), self.dir / "program.hg"
         env = dict(os.environ, PYTHONHOME=harness.call(
             harness.PYTHON, "-Ic", "import sys; print(sys.prefix)").stdout.strip())
         plain = harness.call(self.program, way, script, env=env)
@@ -72,6 +73,10 @@ class Embedded(harness.Case):
                 run = self.same(way)
                 report = harness.heapglass("report", run.ledger).stdout
                 self.assertIn("not watched: the program's own allocator took our place", report)
+
+    def test_blocks_that_debug_hooks_wrap(self):
+        self.holds(self.same("hooks"))
+        code_churn.claim_true(self, self.same("hooks", code_churn.PROGRAM))
 
     @unittest.skipIf(harness.version() < (3, 12), "one lock for all interpreters there")
     def test_another_interpreter_with_its_own_lock(self):

@@ -139,8 +139,10 @@ static uint32_t node_of(const struct py_layout *l, struct view *view,
     if (HG_LIKELY(entry->ip == ip && entry->parent == parent))
         return entry->node;
     uint32_t node = frames_name(l, parent, frame, ip);
-    /* Not if the instruction alone does not tell. */
-    if (!codes_before_start(l, frame_code(l, frame), ip))
+    /* Not if the instruction alone does not tell, or another may come to lie there.
+     */
+    void *code = frame_code(l, frame);
+    if (!codes_before_start(l, code, ip) && !codes_is_stranger(code))
         *entry =
             (struct node_cache_entry){.ip = ip, .parent = parent, .node = node};
     return node;
@@ -230,6 +232,14 @@ static bool find_joint(const struct py_layout *l, struct view *view, void *frame
     return true;
 }
 
+/* The frames from the first of a stranger on: see codes.h. */
+static void forget_strangers(const struct py_layout *l, struct view *view)
+{
+    for (uint32_t i = 0; i < view->depth; i++)
+        if (codes_is_stranger(frame_code(l, view->entries[i].frame)))
+            view->depth = i;
+}
+
 static uint32_t stack_node(const struct py_layout *l, struct view *view,
                            void *frame, uint32_t base)
 {
@@ -258,7 +268,10 @@ static uint32_t stack_node(const struct py_layout *l, struct view *view,
     for (; above > 0; above--, kept++)
         put_entry(l, view, kept, view->above[above - 1], base);
     view->depth = kept;
-    return view->entries[kept - 1].node;
+    uint32_t node = view->entries[kept - 1].node;
+    if (HG_UNLIKELY(codes_met_stranger))
+        forget_strangers(l, view);
+    return node;
 }
 
 static uint32_t line_node(const struct py_layout *l, struct view *view, void *frame,

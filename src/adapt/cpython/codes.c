@@ -6,10 +6,13 @@
  * lies where an old one lay.  No callback tells of their death that all versions
  * have; but their blocks are ours, so the tag of the block says "watched" and the
  * free that ends it takes the slow path.  Code objects that the interpreter holds
- * in static memory never die.
+ * in static memory never die.  Those that somebody else's allocator holds, put
+ * before ours at run time, are strangers.
  */
 #include "adapt/cpython/codes.h"
 
+#include "adapt/cpython/domains.h"
+#include "adapt/cpython/observer.h"
 #include "adapt/cpython/python.h"
 #include "base/base.h"
 #include "base/pages.h"
@@ -131,6 +134,26 @@ static bool find_known(void *code, uint32_t *id)
     return true;
 }
 
+bool codes_met_stranger;
+
+/* Those in the interpreter's static memory are immortal, of which the count of
+   references tells: no program holds so many. */
+static bool is_immortal(const void *object)
+{
+    return *(const uint32_t *)object >= 1u << 29;
+}
+
+bool codes_is_stranger_slow(const void *code)
+{
+    struct place place;
+
+    for (size_t header = 0; header <= domain_header_bytes;
+         header += DOMAIN_HEADER_STEP)
+        if (heap_find((const char *)code - header, &place))
+            return false;
+    return !is_immortal(code);
+}
+
 static uint32_t make_known(void *code, void *file_text, void *name_text,
                            int first_line)
 {
@@ -145,9 +168,11 @@ static uint32_t make_known(void *code, void *file_text, void *name_text,
                             first_line > 0 ? (uint32_t)first_line : 0);
     if (id == 0)
         return 0;
-    struct place place;
-    if (heap_find(code, &place) && place.tag != NULL)
-        *place.tag |= TAG_WATCHED;
+    if (!domain_watch(code) && !is_immortal(code)) {
+        observer_attention |= !codes_met_stranger;
+        codes_met_stranger = true;
+        return id;
+    }
     known.slots[slot_of(code)] = (struct known_code){.code = code, .id = id};
     known.count++;
     return id;
@@ -287,6 +312,8 @@ uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip)
 #if HG_CHECK >= 2
     HG_VERIFY(line == python.code_line(code, offset), "a line differs", code);
 #endif
+    if (codes_is_stranger(code))
+        c->code = NULL;
     return line > 0 ? (uint32_t)line : 0;
 }
 
@@ -304,15 +331,15 @@ bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip
     return at < (intptr_t)units * 2;
 }
 
-bool codes_died(void *block)
+bool codes_died(void *code)
 {
     if (known.slots == NULL)
         return false;
-    size_t i = slot_of(block);
-    if (known.slots[i].code != block)
+    size_t i = slot_of(code);
+    if (known.slots[i].code != code)
         return false;
     forget(i);
-    if (cursor_of(block)->code == block)
-        cursor_of(block)->code = NULL;
+    if (cursor_of(code)->code == code)
+        cursor_of(code)->code = NULL;
     return true;
 }

@@ -4,6 +4,7 @@
 #define HG_ADAPT_CPYTHON_CODES_H
 
 #include "adapt/cpython/layout.h"
+#include "base/base.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,10 @@
  * The ledger's code of a code object.  At first sight its names are copied and its
  * block is marked as watched, so that codes_died() can be called when it is freed.
  * 0 when the ledger is full.  Holder of the interpreter's lock only.
+ *
+ * Where another allocator has been put before ours since, a code object may lie in
+ * memory that is not ours.  Nobody tells when such a one dies: it is named anew
+ * each time, and nothing that depends on its address may be remembered.
  */
 uint32_t codes_id(const struct py_layout *layout, void *code);
 
@@ -34,6 +39,16 @@ HG_ALWAYS_INLINE uintptr_t codes_begin(const struct py_layout *l, const void *co
                             : (uintptr_t)code + l->code_bytecode;
 }
 
+/* Whether a code object was met whose death nobody tells. */
+extern bool codes_met_stranger HG_HIDDEN;
+bool codes_is_stranger_slow(const void *code);
+
+/* Whether this is one; of a code object that codes_id() was called for. */
+static inline bool codes_is_stranger(const void *code)
+{
+    return HG_UNLIKELY(codes_met_stranger) && codes_is_stranger_slow(code);
+}
+
 /* The line of an instruction; 0 when it has none.  For code whose death nobody
    tells, because codes_id() was not called, codes_forget_lines() has to follow. */
 uint32_t codes_line(const struct py_layout *layout, void *code, uintptr_t ip);
@@ -43,8 +58,8 @@ void codes_forget_lines(void);
    cells or a generator, which its caller is charged with, as tracemalloc does. */
 bool codes_before_start(const struct py_layout *layout, void *code, uintptr_t ip);
 
-/* A watched block is freed.  If it was a code object that we know, forget it and
-   return true. */
-bool codes_died(void *block);
+/* A watched block is freed.  If a code object that we know was at this address,
+   forget it and return true. */
+bool codes_died(void *code);
 
 #endif

@@ -18,6 +18,24 @@
 
 struct py_allocator domains_before[PY_DOMAINS];
 
+size_t domain_header_bytes;
+
+bool domain_watch(const void *object)
+{
+    enum { HEADER_MAX = 64 };
+    struct place place;
+
+    for (size_t header = 0; header <= HEADER_MAX; header += DOMAIN_HEADER_STEP)
+        if (heap_find((const char *)object - header, &place)) {
+            if (place.tag != NULL)
+                *place.tag |= TAG_WATCHED;
+            if (header > domain_header_bytes)
+                domain_header_bytes = header;
+            return true;
+        }
+    return false;
+}
+
 struct heap *domain_heap_joined(enum py_domain domain)
 {
     if (HG_UNLIKELY(apart_unsettled))

@@ -48,6 +48,17 @@ HG_ALWAYS_INLINE struct heap *domain_heap(enum py_domain domain)
 /* The same for the slow functions of the heap. */
 struct heap *domain_heap_joined(enum py_domain domain);
 
+/*
+ * Have frames_block_died() told when the block ends in which an object lies: at its
+ * beginning, or behind the header of somebody who wraps us, as CPython's debug
+ * hooks do.  False: the object lies in no block of ours.
+ */
+bool domain_watch(const void *object);
+
+/* The largest such header so far. */
+extern size_t domain_header_bytes HG_HIDDEN;
+enum { DOMAIN_HEADER_STEP = 16 };
+
 /* A block of any size, recorded as the owner's.  NULL: no memory. */
 void *domain_alloc(struct owner owner, enum py_domain domain, size_t bytes,
                    bool zero);

@@ -9,6 +9,7 @@
 
 #include "adapt/cpython/apart.h"
 #include "adapt/cpython/codes.h"
+#include "adapt/cpython/domains.h"
 #include "adapt/cpython/observer.h"
 #include "base/pages.h"
 #include "heap/heap.h"
@@ -90,7 +91,7 @@ static uint32_t name_node_locked(const struct py_layout *l, uint32_t parent,
             return LEDGER_NOT_RECORDED;
         line_cache[slot].code = id;
         line_cache[slot].line = codes_line(l, code, ip);
-        line_cache[slot].ip = ip;
+        line_cache[slot].ip = codes_is_stranger(code) ? 0 : ip;
     }
     return tree_child(&session.tree, parent, line_cache[slot].code,
                       line_cache[slot].line);
@@ -103,6 +104,12 @@ uint32_t frames_name(const struct py_layout *l, uint32_t parent, void *frame,
     uint32_t node = name_node_locked(l, parent, frame, ip);
     lock_release(&session_names);
     return node;
+}
+
+/* What a remembered instruction depends on may be gone before anybody tells. */
+static bool is_strangers(const struct py_layout *l, const void *frame)
+{
+    return codes_is_stranger(frame_code(l, frame));
 }
 
 static HG_NOINLINE uint32_t node_missed(const struct py_layout *l, uint32_t parent,
@@ -118,7 +125,8 @@ static HG_NOINLINE uint32_t node_missed(const struct py_layout *l, uint32_t pare
         return frames_name(l, parent, frame, ip);
     else
         node = frames_name(l, parent, frame, ip);
-    remember_node(parent, ip, node);
+    if (!is_strangers(l, frame))
+        remember_node(parent, ip, node);
     return node;
 }
 
@@ -142,7 +150,7 @@ static uint32_t line_node(const struct py_layout *l, void *frame)
         return book.base_node;
     uintptr_t ip = frame_ip(l, started);
     uint32_t node = node_of(l, book.base_node, started, ip);
-    bool itself = started == frame;
+    bool itself = started == frame && !is_strangers(l, frame);
     book.top_ip = itself ? ip : 0;
     book.top_node = node;
     return node;
@@ -194,9 +202,7 @@ static struct frame_stack *new_stack(void *state)
     stack->next = *bucket_of(state);
     *bucket_of(state) = stack;
     /* The main thread's state is static; the others are blocks of ours. */
-    struct place place;
-    if (heap_find(state, &place) && place.tag != NULL)
-        *place.tag |= TAG_WATCHED;
+    domain_watch(state);
     return stack;
 }
 
@@ -528,6 +534,38 @@ uint32_t frames_blind(void)
     return book.nodes != NULL ? threads_node_unlocked() : LEDGER_NO_NODE;
 }
 
+/* A stack's frames from the first of a stranger on: only walks find them again. */
+static void forget_strangers(const struct py_layout *l, struct frame_stack *stack)
+{
+    uint32_t n = 0;
+
+    while (n < stack->depth && !is_strangers(l, stack->entries[n].frame))
+        n++;
+    if (n < stack->depth) {
+        stack->depth = n;
+        book.top_key = 0;
+    }
+}
+
+HG_ALWAYS_INLINE uint32_t stack_node(const struct py_layout *l,
+                                     struct frame_stack *stack, void *frame)
+{
+    if (book.top_key == book_key(frame) && frame_is_marked(l, frame)) {
+        /* Only the instruction is new, and was not where the fast path looks. */
+        refresh(l, stack, stack->depth - 1);
+        return set_top(stack);
+    }
+    uint32_t depth = stack->depth;
+    if (depth > 0 && stack->entries[depth - 1].frame == frame &&
+        callers_stand(l, stack, depth - 1)) {
+        refresh(l, stack, depth - 1);
+        return set_top(stack);
+    }
+    if (step(l, stack, frame))
+        return set_top(stack);
+    return rejoin(l, stack, frame);
+}
+
 HG_ALWAYS_INLINE uint32_t slow(const struct py_layout *l, void *state, void *frame)
 {
     if (HG_UNLIKELY(book.nodes == NULL) && !session_awake())
@@ -566,20 +604,10 @@ HG_ALWAYS_INLINE uint32_t slow(const struct py_layout *l, void *state, void *fra
     }
     if (session.config.mode == LEDGER_MODE_LINES)
         return line_node(l, frame);
-    if (book.top_key == book_key(frame) && frame_is_marked(l, frame)) {
-        /* Only the instruction is new, and was not where the fast path looks. */
-        refresh(l, stack, stack->depth - 1);
-        return set_top(stack);
-    }
-    uint32_t depth = stack->depth;
-    if (depth > 0 && stack->entries[depth - 1].frame == frame &&
-        callers_stand(l, stack, depth - 1)) {
-        refresh(l, stack, depth - 1);
-        return set_top(stack);
-    }
-    if (step(l, stack, frame))
-        return set_top(stack);
-    return rejoin(l, stack, frame);
+    uint32_t node = stack_node(l, stack, frame);
+    if (HG_UNLIKELY(codes_met_stranger))
+        forget_strangers(l, stack);
+    return node;
 }
 
 #define FRAMES_SLOW(name)                                                          \
@@ -636,20 +664,41 @@ static void keep_dead_apart(void *block, size_t bytes)
     lock_release(&burying);
 }
 
+/* What was watched lay at the block's beginning, or behind a header. */
+
+static bool code_died(char *block)
+{
+    bool was_code = false;
+
+    lock_take(&session_names);
+    for (size_t header = 0; !was_code && header <= domain_header_bytes;
+         header += DOMAIN_HEADER_STEP)
+        was_code = codes_died(block + header);
+    lock_release(&session_names);
+    return was_code;
+}
+
+static void state_died(char *block)
+{
+    for (size_t header = 0; header <= domain_header_bytes;
+         header += DOMAIN_HEADER_STEP) {
+        if (frames_my_state == block + header)
+            frames_my_state = NULL;
+        drop_stack(block + header);
+    }
+}
+
 bool frames_block_died(void *block, size_t bytes)
 {
-    lock_take(&session_names);
-    bool was_code = codes_died(block);
-    lock_release(&session_names);
+    bool was_code = code_died(block);
+
     if (shares_on) {
         if (was_code)
             keep_dead_apart(block, bytes);
         return was_code;
     }
     if (!was_code) {
-        if (frames_my_state == block)
-            frames_my_state = NULL;
-        drop_stack(block);
+        state_died(block);
         return false;
     }
     keep_dead(block, bytes);

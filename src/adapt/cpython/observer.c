@@ -10,6 +10,7 @@
 #include "adapt/cpython/observer.h"
 
 #include "adapt/cpython/asked.h"
+#include "adapt/cpython/codes.h"
 #include "adapt/cpython/collector.h"
 #include "adapt/cpython/displaced.h"
 #include "adapt/cpython/frames.h"
@@ -49,6 +50,22 @@ bool observer_is_proving(void)
     return stage == PROVING;
 }
 
+static char stacks_how[160];
+
+/* Another allocator stands before ours, and serves some objects itself. */
+static void say_strangers(void)
+{
+    char text[sizeof stacks_how + 80];
+    static bool said;
+
+    if (said || !codes_met_stranger)
+        return;
+    said = true;
+    snprintf(text, sizeof text,
+             "%s; not what an allocator of the program's own holds", stacks_how);
+    session_note_stacks(text);
+}
+
 static void say_stacks(enum proof proof, bool asked)
 {
     static const char *const how[] = {
@@ -58,16 +75,14 @@ static void say_stacks(enum proof proof, bool asked)
         [PROOF_WRONG] = "frames are laid out in another way than known",
         [PROOF_NONE] = "the layout of frames is not known or could not be proved",
     };
-    char text[160];
+    const char *instead = "";
 
-    if (proof == PROOF_OK || proof == PROOF_MARKS) {
-        session_note_stacks(how[proof]);
-        return;
-    }
-    snprintf(text, sizeof text, "%s: %s", how[proof],
-             asked ? "Python is asked for each stack, which is slow"
-                   : "stacks not watched");
-    session_note_stacks(text);
+    if (proof != PROOF_OK && proof != PROOF_MARKS)
+        instead = asked ? ": Python is asked for each stack, which is slow"
+                        : ": stacks not watched";
+    snprintf(stacks_how, sizeof stacks_how, "%s%s", how[proof], instead);
+    session_note_stacks(stacks_how);
+    say_strangers();
 }
 
 static void prove(void)
@@ -137,6 +152,7 @@ void observer_attend(void)
         }
     }
     if (stage == SET_UP) {
+        say_strangers();
         observer_attention = !recycle_resume();
         if (observer_attention)
             frames_force_slow();

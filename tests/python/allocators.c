@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * allocators.c - allocators for objects that an extension module might put before
+ * CPython's at run time, as CPython allows: each passes on what it does not serve.
+ *
+ * Loaded by ctypes.  Needs no headers of CPython, so one serves all versions.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct allocator {
+    void *context;
+    void *(*malloc)(void *context, size_t bytes);
+    void *(*calloc)(void *context, size_t count, size_t bytes);
+    void *(*realloc)(void *context, void *block, size_t bytes);
+    void (*free)(void *context, void *block);
+};
+
+enum { OBJ = 2 };
+
+static struct allocator before;
+
+static void put(struct allocator *now)
+{
+    void (*get)(int, struct allocator *);
+    void (*set)(int, struct allocator *);
+
+    *(void **)&get = dlsym(RTLD_DEFAULT, "PyMem_GetAllocator");
+    *(void **)&set = dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
+    get(OBJ, &before);
+    set(OBJ, now);
+}
+
+/* ---- One that passes everything on ---- */
+
+static void *pass_malloc(void *context, size_t bytes)
+{
+    (void)context;
+    return before.malloc(before.context, bytes);
+}
+
+static void *pass_calloc(void *context, size_t count, size_t bytes)
+{
+    (void)context;
+    return before.calloc(before.context, count, bytes);
+}
+
+static void *pass_realloc(void *context, void *block, size_t bytes)
+{
+    (void)context;
+    return before.realloc(before.context, block, bytes);
+}
+
+static void pass_free(void *context, void *block)
+{
+    (void)context;
+    before.free(before.context, block);
+}
+
+void use_one_that_passes_on(void)
+{
+    put(&(struct allocator){NULL, pass_malloc, pass_calloc, pass_realloc,
+                            pass_free});
+}
+
+/* ---- One with memory of its own for what is not large ---- */
+
+enum { UNIT = 64, SERVED_MAX = 2048, CLASSES = SERVED_MAX / UNIT + 1 };
+static const size_t REGION = (size_t)256 << 20;
+
+struct freed {
+    struct freed *next;
+};
+static struct freed *lists[CLASSES];
+static char *region, *next;
+static uint8_t *classes; /* by number of unit */
+
+static size_t class_of(const void *block)
+{
+    return classes[((const char *)block - region) / UNIT];
+}
+
+static int is_own(const void *block)
+{
+    return (uintptr_t)block - (uintptr_t)region < REGION;
+}
+
+static void *own_malloc(void *context, size_t bytes)
+{
+    size_t class = (bytes + UNIT - 1) / UNIT + (bytes == 0);
+    void *block = bytes <= SERVED_MAX ? lists[class] : NULL;
+
+    (void)context;
+    if (bytes > SERVED_MAX || next + class * UNIT > region + REGION)
+        return before.malloc(before.context, bytes);
+    if (block != NULL) {
+        lists[class] = lists[class]->next;
+        return block;
+    }
+    block = next;
+    next += class * UNIT;
+    classes[((char *)block - region) / UNIT] = (uint8_t) class;
+    return block;
+}
+
+static void *own_calloc(void *context, size_t count, size_t bytes)
+{
+    if (count != 0 && bytes > PTRDIFF_MAX / count)
+        return NULL;
+    void *block = own_malloc(context, count * bytes);
+    return block != NULL ? memset(block, 0, count * bytes) : NULL;
+}
+
+static void own_free(void *context, void *block)
+{
+    (void)context;
+    if (!is_own(block)) {
+        before.free(before.context, block);
+        return;
+    }
+    struct freed *freed = block;
+    freed->next = lists[class_of(block)];
+    lists[class_of(block)] = freed;
+}
+
+static void *own_realloc(void *context, void *block, size_t bytes)
+{
+    if (block == NULL)
+        return own_malloc(context, bytes);
+    if (!is_own(block))
+        return before.realloc(before.context, block, bytes);
+    size_t old = class_of(block) * UNIT;
+    if (bytes <= old)
+        return block;
+    void *moved = own_malloc(context, bytes);
+    if (moved != NULL) {
+        memcpy(moved, block, old);
+        own_free(context, block);
+    }
+    return moved;
+}
+
+int use_one_with_memory_of_its_own(void)
+{
+    region = mmap(NULL, REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                  -1, 0);
+    classes = mmap(NULL, REGION / UNIT, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (region == MAP_FAILED || classes == MAP_FAILED)
+        return 0;
+    next = region;
+    put(&(struct allocator){NULL, own_malloc, own_calloc, own_realloc, own_free});
+    return 1;
+}
