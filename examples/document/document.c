@@ -176,7 +176,8 @@ static Element *read_document(const char *text)
                 at = closed(at, tag, bytes);
             } else {
                 Element *element = element_new(at, tag, bytes);
-                if (!is_void(element) && end[-2] != '/')
+                bool whole = end >= tag + 2 && end[-2] == '/';
+                if (!is_void(element) && !whole)
                     at = element;
             }
             text = end;
@@ -188,14 +189,23 @@ static Element *read_document(const char *text)
 static char *read_file(const char *path)
 {
     FILE *file = fopen(path, "rb");
-    long bytes;
-    if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (bytes = ftell(file)) < 0)
+    char *text = NULL;
+    size_t length = 0, got;
+    if (file == NULL)
         return NULL;
-    rewind(file);
-    char *text = checked(hg_calloc(1, (size_t)bytes + 1));
-    bool whole = fread(text, 1, (size_t)bytes, file) == (size_t)bytes;
+    do {
+        text = checked(hg_realloc(text, length + 65537));
+        got = fread(text + length, 1, 65536, file);
+        length += got;
+    } while (got > 0);
+    text[length] = 0;
+    if (!ferror(file)) {
+        fclose(file);
+        return text;
+    }
     fclose(file);
-    return whole ? text : NULL;
+    hg_free(text);
+    return NULL;
 }
 
 /* ---- what becomes of it ---- */
@@ -267,10 +277,17 @@ static void collect_in_slices(const char *what)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3 ||
+    bool help = argc > 1 && strcmp(argv[1], "--help") == 0;
+    if (help || argc != 3 ||
         (strcmp(argv[1], "strong") != 0 && strcmp(argv[1], "weak") != 0)) {
-        fputs("usage: document strong|weak FILE\n", stderr);
-        return 2;
+        fputs(
+            "usage: document strong|weak FILE\n"
+            "\n"
+            "Read the XML or HTML of FILE into a tree whose elements know their\n"
+            "parents, by strong or by weak references; drop half of it, then all,\n"
+            "and tell what went at once and what with a collection.\n",
+            help ? stdout : stderr);
+        return help ? 0 : 2;
     }
     strong = strcmp(argv[1], "strong") == 0;
     char *text = read_file(argv[2]);
@@ -278,7 +295,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "document: cannot read %s\n", argv[2]);
         return 1;
     }
-    world = hg_world_new();
+    world = checked(hg_world_new());
     hg_policy policy;
     hg_get_policy(world, &policy);
     policy.automatic = 0; /* what goes when is to be seen */
@@ -294,9 +311,8 @@ int main(int argc, char **argv)
     size_t before = objects();
     began = now_ms();
     Element *body = root;
-    while (body->children == 1 ||
-           (body->children > 0 && body->children < 4 &&
-            ((hg_object *)body->child[body->children - 1])->type == &Element_type))
+    while (body->children > 0 && body->children < 4 &&
+           ((hg_object *)body->child[body->children - 1])->type == &Element_type)
         body = body->child[body->children - 1];
     for (uint32_t keep = body->children / 2; body->children > keep;)
         hg_release(world, body->child[--body->children]);

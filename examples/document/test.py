@@ -46,6 +46,19 @@ def main():
             else:
                 check("weak: much goes at once", gone[0] > 0.3 * objects)
                 check("weak: listeners keep the rest until it is collected", gone[1] > 0)
+    for text, objects in (("hello", 3), ("<", 4), ("<>", 4), ("</", 2), ("<a", 4), ("", 2),
+                          ("<a/><!--", 4), ("a<b>c", 6)):
+        with tempfile.NamedTemporaryFile("w", suffix=".html") as file:
+            file.write(text)
+            file.flush()
+            for kind in "strong", "weak":
+                status, counted, gone = numbers(sys.argv[1], kind, file.name)
+                check(f"{kind}: {text!r}", (status, counted[2], sum(gone)) ==
+                      (0, objects, objects))
+    for words, status in ((["--help"], 0), ([], 2), (["strong", "/"], 1),
+                          (["weak", "/not/there"], 1)):
+        done = subprocess.run([sys.argv[1], *words], capture_output=True, text=True)
+        check(" ".join(["called with", *words]), done.returncode == status)
     print(f"1..{number}")
 
 

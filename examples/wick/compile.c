@@ -8,6 +8,8 @@
  */
 #include "wick.h"
 
+#include <heapglass/heap.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -132,6 +134,13 @@ static void fail_at(struct compiler *c, uint32_t line, const char *message)
     c->at = "";
 }
 
+/* More of the text may mend it. */
+static void fail_short(struct compiler *c, uint32_t line, const char *message)
+{
+    c->vm->unfinished = c->vm->interactive && !c->failed;
+    fail_at(c, line, message);
+}
+
 static bool is_letter(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -226,9 +235,10 @@ static void advance(struct compiler *c)
     c->now.token = scan(c);
     c->now.text = (struct name){c->start, (size_t)(c->at - c->start)};
     c->now.line = c->line;
-    if (c->now.token == T_ERROR)
-        fail_at(c, c->line,
-                *c->start == '"' ? "a string without an end" : "an unknown sign");
+    if (c->now.token == T_ERROR && *c->start == '"')
+        fail_short(c, c->line, "a string without an end");
+    else if (c->now.token == T_ERROR)
+        fail_at(c, c->line, "an unknown sign");
 }
 
 static bool match(struct compiler *c, enum token token)
@@ -244,12 +254,14 @@ static void expect(struct compiler *c, enum token token, const char *what)
     char message[128];
     if (match(c, token))
         return;
-    if (c->now.token == T_END)
+    if (c->now.token == T_END) {
         snprintf(message, sizeof message, "expected %s, not the end", what);
-    else
-        snprintf(message, sizeof message, "expected %s, not '%.*s'", what,
-                 (int)(c->now.text.length > 40 ? 40 : c->now.text.length),
-                 c->now.text.at);
+        fail_short(c, c->now.line, message);
+        return;
+    }
+    snprintf(message, sizeof message, "expected %s, not '%.*s'", what,
+             (int)(c->now.text.length > 40 ? 40 : c->now.text.length),
+             c->now.text.at);
     fail_at(c, c->now.line, message);
 }
 
@@ -498,7 +510,7 @@ static void string(struct compiler *c)
         text[n++] = sign;
     }
     Value v = from_object(string_new(c->vm, text, n));
-    resize(text, 0);
+    hg_free(text);
     emit2(c, OP_CONSTANT, constant(c, v));
 }
 
@@ -564,7 +576,7 @@ static void function(struct compiler *c, enum kind kind, struct name name)
         emit(c, scope->capture[i].local);
         emit(c, scope->capture[i].index);
     }
-    resize(scope, 0);
+    hg_free(scope);
 }
 
 static const struct name this_name = {"this", 4}, super_name = {"super", 5};
@@ -639,6 +651,9 @@ static void primary(struct compiler *c, bool may_assign)
     case T_MINUS:
         expression(c, P_SIGN);
         emit(c, OP_NEGATE);
+        break;
+    case T_END:
+        fail_short(c, c->last.line, "expected an expression");
         break;
     default:
         fail_at(c, c->last.line, "expected an expression");
@@ -988,6 +1003,7 @@ Function *compile(Machine *vm, Module *module, const char *source)
 {
     struct compiler c = {.vm = vm, .module = module, .at = source, .line = 1};
     struct scope_of_function scope;
+    vm->unfinished = false;
     advance(&c);
     scope_open(&c, &scope, SCRIPT, (struct name){"", 0});
     while (c.now.token != T_END)

@@ -87,9 +87,6 @@ static Value num(Machine *vm, Value self, int count, Value *argument)
 static Value type(Machine *vm, Value self, int count, Value *argument)
 {
     (void)self, (void)count;
-    const Instance *instance = as_a(argument[0], &Instance_type);
-    if (instance != NULL)
-        return from_object(hg_retain(instance->class->name));
     const char *name = type_name(argument[0]);
     return text_value(vm, name, strlen(name));
 }
@@ -105,9 +102,14 @@ static Value range(Machine *vm, Value self, int count, Value *argument)
     if ((count == 2 && !need_number(vm, argument[0], &from)) ||
         !need_number(vm, argument[count - 1], &to))
         return ABSENT;
+    double count_of = ceil(to - from);
+    if (!(count_of < UINT32_MAX / 2)) {
+        vm_fail(vm, "a range of %.14g numbers", count_of);
+        return ABSENT;
+    }
     List *list = new_object(vm, &List_type);
-    while (from < to)
-        list_add(list, from_number(from++));
+    for (double i = 0; i < count_of; i++)
+        list_add(list, from_number(from + i));
     return from_object(list);
 }
 

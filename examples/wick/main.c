@@ -12,12 +12,15 @@
 static const char usage[] =
     "usage: wick [options] [FILE]\n"
     "\n"
-    "Run FILE, or read lines from standard input and run each.\n"
+    "Run FILE, or read lines from standard input, run each and show what it\n"
+    "gives; what one leaves open the next ones end, or an empty one.\n"
+    "The language: man examples/wick/wick.1\n"
     "\n"
     "  --debug       objects know the line that made them; the dead are poisoned;\n"
     "                what is left at the end is told\n"
     "  --statistics  tell what the collector did, on standard error\n"
-    "  --stress      collect after every 10 objects\n";
+    "  --stress      collect after every 10 objects\n"
+    "  --help        this\n";
 
 static void complain(const char *line, void *arg)
 {
@@ -40,40 +43,76 @@ static int run_file(Machine *vm, const char *path)
     return 1;
 }
 
+/* What was typed and not yet run. */
+struct input {
+    char *line, *text;
+    size_t line_room, length;
+    bool prompt, ended;
+};
+
+/* One line more.  False: there is none. */
+static bool read_line(struct input *in)
+{
+    if (in->prompt) {
+        fputs(in->length == 0 ? "> " : ". ", stdout);
+        fflush(stdout);
+    }
+    ssize_t got = getline(&in->line, &in->line_room, stdin);
+    if (got < 0) {
+        in->ended = true;
+        return false;
+    }
+    in->text = resize(in->text, in->length + (size_t)got + 1);
+    memcpy(in->text + in->length, in->line, (size_t)got + 1);
+    in->length += (size_t)got;
+    return true;
+}
+
+static bool is_blank(const char *line)
+{
+    return line[strspn(line, " \t\r\n")] == 0;
+}
+
+/* False: it failed, and the reason is told. */
+static bool run_text(Machine *vm, Module *module, struct input *in)
+{
+    Value result;
+    bool done = vm_run(vm, module, in->text, &result);
+    if (!done && vm->unfinished && !in->ended && !is_blank(in->line))
+        return true; /* it goes on */
+    in->length = 0;
+    if (!done) {
+        fflush(stdout);
+        fprintf(stderr, "wick: %s", vm->error);
+        return false;
+    }
+    if (result != NIL) {
+        String *text = string_of(vm, result);
+        puts(text->text);
+        hg_release(vm->world, text);
+    }
+    drop(vm->world, result);
+    return true;
+}
+
 static int read_lines(Machine *vm)
 {
-    char *line = NULL;
-    size_t room = 0;
-    bool prompt = isatty(STDIN_FILENO) != 0;
+    struct input in = {.prompt = isatty(STDIN_FILENO) != 0};
     int status = 0;
     Module *module = module_new(vm, "input");
     vm->interactive = true;
-    for (;;) {
-        if (prompt) {
-            fputs("> ", stdout);
-            fflush(stdout);
-        }
-        if (getline(&line, &room, stdin) < 0)
-            break;
-        Value result;
-        if (!vm_run(vm, module, line, &result)) {
-            fflush(stdout);
-            fprintf(stderr, "wick: %s", vm->error);
+    if (in.prompt)
+        puts("Wick: an empty line ends what was left open, Ctrl-D the session.");
+    while (read_line(&in) || in.length > 0) {
+        if (!run_text(vm, module, &in))
             status = 1;
-            continue;
-        }
-        if (result != NIL) {
-            String *text = string_of(vm, result);
-            puts(text->text);
-            hg_release(vm->world, text);
-        }
-        drop(vm->world, result);
     }
-    if (prompt)
+    if (in.prompt)
         putchar('\n');
-    free(line);
+    free(in.line);
+    hg_free(in.text);
     hg_release(vm->world, module);
-    return prompt ? 0 : status;
+    return in.prompt ? 0 : status;
 }
 
 static void tell_statistics(const Machine *vm)

@@ -172,6 +172,9 @@ const char *type_name(Value v)
         return "number";
     if (v == NIL)
         return "nil";
+    const Instance *instance = as_a(v, &Instance_type);
+    if (instance != NULL)
+        return instance->class->name->text;
     return is_object(v) ? ((const hg_object *)as_object(v))->type->name : "bool";
 }
 
@@ -195,6 +198,8 @@ bool is_equal(Value a, Value b)
 void list_add(List *list, Value v)
 {
     if (list->count == list->room) {
+        if (list->room > UINT32_MAX / 2)
+            checked(NULL);
         list->room = list->room == 0 ? 4 : 2 * list->room;
         list->item = resize(list->item, list->room * sizeof(Value));
     }
@@ -248,6 +253,8 @@ static void map_grow(Map *map)
     }
     map->used = live;
     uint32_t room = 8;
+    if (live > UINT32_MAX / 8)
+        checked(NULL);
     while (room < 2 * live)
         room *= 2;
     map->entry = resize(map->entry, room * sizeof *map->entry);

@@ -204,6 +204,7 @@ typedef struct Machine {
     Cell *open;       /* cells of variables on the stack, the highest first */
     bool debugs;      /* objects know their line */
     bool interactive; /* the value of a line is shown */
+    bool unfinished;  /* more lines may mend what did not compile */
     int frames;
     struct frame frame[FRAMES];
     Value stack[STACK];
@@ -216,7 +217,7 @@ Closure *new_closure(Machine *vm, uint32_t captures);
 void *resize(void *block, size_t bytes);
 String *string_new(Machine *vm, const char *text, size_t bytes);
 String *string_of(Machine *vm, Value v); /* as print() shows it */
-const char *type_name(Value v);
+const char *type_name(Value v);          /* of an instance its class's; a loan */
 bool is_true(Value v);
 bool is_equal(Value a, Value b);
 void list_add(List *list, Value v);         /* takes the reference */

@@ -65,6 +65,23 @@ def tests(wick):
     yield ("lines are read, and their values shown", done.stdout, "2\n[1]\n")
     yield ("a line's mistake is told", done.stderr.split("\n")[0],
            "wick: calls nested too deeply")
+    for typed, shown, said in (
+            ("fun f(x) {\n  return x + 1;\n}\nf(2)\n", "3\n", ""),
+            ("[1,\n\n2]\n", "", "wick: input:2: expected an expression\n"
+             "wick: input:1: expected ';' after an expression, not ']'\n"),
+            ("\"a\nb\"\n", "a\nb\n", ""),
+            ("var x = 1\n\nnil\n", "", "wick: input:3: expected ';' after a variable, not the end\n"),
+            ("if true {\n", "", "wick: input:2: expected '}' after a block, not the end\n"),
+            ("break;\n1\n", "1\n", "wick: input:1: in no loop\n"),
+            ("import \"none\" as a;\n2\n", "2\n", "wick: cannot read none\n  at input:1\n"),
+            ("class A {}\nA() + 1\ntype(A())\n", "A\n",
+             "wick: a A and a number cannot be added\n  at input:1\n"),
+            ("len(range(3, 10))\nrange(0, 1 / 0)\nlen(range(2, 1))\n", "7\n0\n",
+             "wick: a range of inf numbers\n  at input:1\n"),
+            ("var m = 1; while m + 1 - m == 1 { m = m * 2; }\nlen(range(m, m + 8))\n", "8\n",
+             "")):
+        done = subprocess.run([wick, "--debug"], input=typed, capture_output=True, text=True)
+        yield (f"typed {typed!r}", (done.stdout, done.stderr), (shown, said))
 
 
 def main():
