@@ -1,24 +1,36 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The preload library exports what exports.txt names and nothing else."""
+"""The preload library exports what exports.txt names; the others, the API and nothing else.
+
+Of an archive, every name that is not local is meant.
+"""
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 
-def main(library):
+def exported(library):
+    which = "--extern-only" if library.endswith(".a") else "--dynamic"
+    out = subprocess.run(["nm", which, "--defined-only", "--format=posix", library],
+                         stdout=subprocess.PIPE, text=True, check=True).stdout
+    return [line.split()[0].partition("@")[0] for line in out.splitlines() if " " in line]
+
+
+def main(preload, *libraries):
     lines = Path(__file__).with_suffix(".txt").read_text().splitlines()
     allowed = [line for line in lines if line and not line.startswith("#")]
-    out = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", library],
-                         stdout=subprocess.PIPE, text=True, check=True).stdout
-    names = [line.split()[0].partition("@")[0] for line in out.splitlines()]
-    wrong = [name for name in names if not any(re.fullmatch(p, name) for p in allowed)]
-    for name in wrong:
-        print(f"exported, and tests/exports.txt does not know it: {name}")
-    print(f"{len(names)} names are exported")
-    return 1 if wrong else 0
+    status = 0
+    for library in preload, *libraries:
+        names = exported(library)
+        wrong = [name for name in names if not any(
+            re.fullmatch(p, name) for p in (allowed if library == preload else [r"hg_\w+"]))]
+        for name in wrong:
+            print(f"{library} exports what it should not: {name}")
+        print(f"{library}: {len(names)} names")
+        status |= bool(wrong) or not names
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))
