@@ -2,7 +2,6 @@
 """Which ledger is meant, which may be overwritten, and which are no ledgers."""
 import json
 import os
-import pathlib
 import signal
 import struct
 import subprocess
@@ -12,7 +11,7 @@ import unittest
 import case
 import harness
 
-HOLDER = "import time\nkeep = [0] * 100000\nprint('ready', flush=True)\ntime.sleep(60)\n"
+HOLDER = "import time\nkeep = [0] * 100000\nprint('ready', flush=True)\ntime.sleep(600)\n"
 
 
 class BadInput(case.Case):
@@ -91,7 +90,7 @@ class Overwriting(case.Case):
         self.assertTrue(other.exists())
 
     def test_the_ledger_of_a_running_program_is_not(self):
-        program = subprocess.Popen([harness.COMMAND, "run", "-o", "busy.hg", "sleep", "60"],
+        program = subprocess.Popen([harness.COMMAND, "run", "-o", "busy.hg", "sleep", "600"],
                                    env=self.environment, cwd=self.dir)
         try:
             while not (self.dir / "busy.hg").exists():
@@ -172,16 +171,7 @@ class Running(case.Case):
         self.addCleanup(self.program.kill)
         self.assertEqual(self.program.stdout.readline(), "ready\n")
         self.pid = str(self.program.pid)
-        self.wait_until_asleep()
-
-    def wait_until_asleep(self):
-        """What it printed with is freed only after we have read it."""
-        deadline = time.monotonic() + 10
-        asleep = 0
-        while asleep < 5 and time.monotonic() < deadline:
-            state = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1]
-            asleep = asleep + 1 if state.split()[0] == "S" else 0
-            time.sleep(0.01)
+        harness.wait_until_asleep(self.pid)
 
     def test_a_running_program_is_found_by_its_pid(self):
         report = json.loads(self.does("report", self.pid, "--json"))

@@ -44,6 +44,7 @@ class Map(case.Case):
         self.addCleanup(program.wait)
         self.addCleanup(program.kill)
         self.assertEqual(program.stdout.readline(), "ready\n")
+        harness.wait_until_asleep(program.pid)
         return program
 
     def map(self, name):

@@ -91,8 +91,8 @@ class Same(case.Case):
     @unittest.skipUnless((BUILD / "examples/growth").exists(), "no examples were built")
     def test_the_example_names_the_line_that_grows(self):
         program = self.write("import time\nkeep = []\nprint('ready', flush=True)\n"
-                             "for i in range(1000):\n    keep.append(bytearray(100_000))\n"
-                             "    time.sleep(0.01)\n", "grows.py")
+                             "while True:\n    keep.append(bytearray(100_000))\n"
+                             "    time.sleep(0.01 + len(keep) / 10_000)\n", "grows.py")
         with subprocess.Popen([os.environ["HG_COMMAND"], "run", "-o", self.dir / "live.hg", "--",
                                "/usr/bin/python3", program], stdout=subprocess.PIPE,
                               env=self.environment) as running:

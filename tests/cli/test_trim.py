@@ -37,7 +37,8 @@ class Trim(case.Case):
         self.assertLessEqual(float(now), float(was))
 
     def test_who_sleeps_is_named(self):
-        pid = self.start("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+        pid = self.start("import time\nprint('ready', flush=True)\ntime.sleep(600)\n")
+        harness.wait_until_asleep(pid)
         self.refuses(1, "it sleeps", "trim", pid)
 
     def test_bad_input_is_one_line(self):

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -44,6 +45,18 @@ def call(*command, **options):
 def heapglass(*words, **options):
     """Call the command, such as heapglass("report", ledger, "--by", "file")."""
     return call(COMMAND, *words, **options)
+
+
+def wait_until_asleep(pid):
+    """Until the process waits in the kernel: who has said that he is ready still runs a little,
+    and on a busy machine that little comes late."""
+    deadline, asleep = time.monotonic() + TIMEOUT, 0
+    while asleep < 5:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        asleep = asleep + 1 if state == "S" else 0
+        if time.monotonic() > deadline:
+            raise AssertionError(f"process {pid} does not go to sleep: {state}")
+        time.sleep(0.01)
 
 
 def report(ledger, *options):

@@ -343,6 +343,7 @@ class Collect(harness.Case):
         process = self.start(self.GARBAGE + "sys.stdin.readline()\n"
                              "one(); time.sleep(0.2); one()\n"
                              "print(gc.get_stats()[2]['collections'])\n")
+        harness.wait_until_asleep(process.pid)
         done = harness.heapglass("gc", process.pid, "--collect")
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, r"\Aheapglass: \d+: has not answered within 5 s: .*\n\Z")
