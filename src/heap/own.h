@@ -93,6 +93,9 @@ void held_add(size_t bytes);
 void held_sub(size_t bytes);
 
 uint32_t now_ms(void); /* since some moment; to some milliseconds; wraps around */
+#ifdef HG_FAULTS
+void now_pass(uint32_t ms); /* from now on time passes by such calls alone */
+#endif
 
 static inline uint32_t pool_slot(const struct pool *pool)
 {
