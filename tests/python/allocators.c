@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -19,7 +20,7 @@ struct allocator {
     void (*free)(void *context, void *block);
 };
 
-enum { OBJ = 2 };
+enum { OBJ = 2, SERVED_MAX = 2048 };
 
 static struct allocator before;
 
@@ -66,9 +67,78 @@ void use_one_that_passes_on(void)
                             pass_free});
 }
 
+/* ---- One that asks malloc, and remembers of what ---- */
+
+enum { SLOTS = 1 << 20 };
+static void *slots[SLOTS]; /* by open addressing */
+static char gone;          /* where one was */
+
+/* Where a block is, or would be. */
+static size_t slot_of(const void *block, int is_new)
+{
+    size_t i = (uintptr_t)block / 16 * 0x9E3779B97F4A7C15u >> 44;
+    while (slots[i] != NULL && slots[i] != block && !(is_new && slots[i] == &gone))
+        i = (i + 1) % SLOTS;
+    return i;
+}
+
+static int asked_for(const void *block)
+{
+    return block != NULL && slots[slot_of(block, 0)] == block;
+}
+
+static void *noted(void *block)
+{
+    if (block != NULL)
+        slots[slot_of(block, 1)] = block;
+    return block;
+}
+
+static void *ask_malloc(void *context, size_t bytes)
+{
+    return bytes <= SERVED_MAX ? noted(malloc(bytes + !bytes))
+                               : pass_malloc(context, bytes);
+}
+
+static void *ask_calloc(void *context, size_t count, size_t bytes)
+{
+    return count <= SERVED_MAX && bytes <= SERVED_MAX / (count + !count)
+               ? noted(calloc(1, count * bytes + !(count * bytes)))
+               : pass_calloc(context, count, bytes);
+}
+
+static void *ask_realloc(void *context, void *block, size_t bytes)
+{
+    if (block == NULL)
+        return ask_malloc(context, bytes);
+    if (!asked_for(block))
+        return pass_realloc(context, block, bytes);
+    void *moved = realloc(block, bytes + !bytes);
+    if (moved != NULL && moved != block) {
+        slots[slot_of(block, 0)] = &gone;
+        noted(moved);
+    }
+    return moved;
+}
+
+static void ask_free(void *context, void *block)
+{
+    if (!asked_for(block)) {
+        pass_free(context, block);
+        return;
+    }
+    slots[slot_of(block, 0)] = &gone;
+    free(block);
+}
+
+void use_one_over_malloc(void)
+{
+    put(&(struct allocator){NULL, ask_malloc, ask_calloc, ask_realloc, ask_free});
+}
+
 /* ---- One with memory of its own for what is not large ---- */
 
-enum { UNIT = 64, SERVED_MAX = 2048, CLASSES = SERVED_MAX / UNIT + 1 };
+enum { UNIT = 64, CLASSES = SERVED_MAX / UNIT + 1 };
 static const size_t REGION = (size_t)256 << 20;
 
 struct freed {

@@ -29,6 +29,15 @@ class Allocators(harness.Case):
             code_churn.claim_true(self, run)
             self.assertNotIn(STRANGER, run.report()["watched"]["stacks_how"])
 
+    def test_one_over_malloc(self):
+        for options in (), ("--lines",):
+            run = self.run_with("use_one_over_malloc", *options)
+            code_churn.claim_true(self, run)
+            self.assertNotIn(STRANGER, run.report()["watched"]["stacks_how"])
+        run = self.run_with("use_one_over_malloc", "--no-native")
+        code_churn.claim_true(self, run)
+        self.assertIn(STRANGER, run.report()["watched"]["stacks_how"])
+
     def test_one_with_memory_of_its_own(self):
         for options in (), ("--lines",):
             run = self.run_with("use_one_with_memory_of_its_own", *options)

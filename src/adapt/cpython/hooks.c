@@ -513,10 +513,21 @@ static bool native_is_away(void)
                            : blind_owner(PY_RAW).away;
 }
 
+/* Somebody before us has asked malloc for what CPython wanted. */
+static bool native_died(void *block, size_t bytes)
+{
+    if (!native_is_away())
+        return frames_block_died(block, bytes);
+    frames_block_died_away();
+    return false;
+}
+
 void hooks_trace_native(void)
 {
-    static const struct native_tracer tracer = {
-        .owner = native_owner, .is_away = native_is_away, .share = apart_share};
+    static const struct native_tracer tracer = {.owner = native_owner,
+                                                .is_away = native_is_away,
+                                                .share = apart_share,
+                                                .died = native_died};
     native_trace(&tracer);
 }
 

@@ -105,6 +105,12 @@ void accounts_add(uint32_t tag, bool away, enum ledger_domain domain, size_t byt
     }
 }
 
+bool accounts_kept(uint32_t tag, void *block, size_t bytes)
+{
+    return HG_UNLIKELY((tag & TAG_WATCHED) != 0) && book.nodes != NULL &&
+           tracer->died(block, bytes);
+}
+
 void accounts_strike(uint32_t tag, bool away, enum ledger_domain domain,
                      size_t bytes)
 {

@@ -32,4 +32,7 @@ void accounts_add(uint32_t tag, bool away, enum ledger_domain domain, size_t byt
 void accounts_strike(uint32_t tag, bool away, enum ledger_domain domain,
                      size_t bytes);
 
+/* Whether the tracer keeps a block that was struck out. */
+bool accounts_kept(uint32_t tag, void *block, size_t bytes);
+
 #endif

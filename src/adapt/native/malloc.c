@@ -109,6 +109,7 @@ static HG_NOINLINE void free_other(void *block)
     bool found = heap_find(block, &place);
     if (found || heap_in_window(block, &offset)) {
         bool traced = accounts_begin();
+        bool kept = false;
         if (traced && found && place.tag != NULL) {
             if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED && !heap_hardened)
                 freed_twice(block, *place.tag);
@@ -116,9 +117,11 @@ static HG_NOINLINE void free_other(void *block)
                 reaping_note_freed(block, *place.tag, block_bytes(&place));
             accounts_strike(*place.tag, accounts_are_away(), LEDGER_MALLOC,
                             block_bytes(&place));
+            kept = accounts_kept(*place.tag, block, block_bytes(&place));
             *place.tag |= TAG_FREED;
         }
-        heap_free_slow(block); /* which says what is wrong with it */
+        if (!kept)
+            heap_free_slow(block); /* which says what is wrong with it */
         accounts_end(traced);
     } else if (native_mode() == NATIVE_OFF) {
         __libc_free(block);

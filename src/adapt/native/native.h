@@ -28,6 +28,9 @@ struct native_tracer {
     bool (*is_away)(void);
     struct share *(*share)(void); /* the calling thread's, while shares_on */
     void (*leave)(void);
+    /* A block is freed whose tag says "watched", which only the tracer makes it
+       say.  True: the tracer keeps it, and gives it back to the heap later. */
+    bool (*died)(void *block, size_t bytes);
 };
 
 /* The session has begun: from now on blocks have owners. */
