@@ -145,6 +145,14 @@ HG_API void hg_heap_walk(hg_heap *heap, hg_on_block *call, void *arg);
  * whole of it is checked; 0: never.  HG_EBUSY: there are blocks already.
  */
 HG_API hg_status hg_harden(uint32_t check_every);
+/*
+ * The cheap part of that, for production: from now on an address that is freed or
+ * resized has to be that of a live block, in all heaps; else a report is made as
+ * above.  A block that is freed twice is stopped as long as it was not handed out
+ * again.  Costs some instructions and a byte for each 16 bytes.  HG_EBUSY: there
+ * are blocks already, or heaps are hardened.
+ */
+HG_API hg_status hg_check_frees(void);
 
 /* --- where the bytes are ---------------------------------------------------------
  */

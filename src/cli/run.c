@@ -38,10 +38,12 @@ static const char help[] =
     "  --native       watch programs that are no Python, too, by their call\n"
     "                 stacks\n"
     "  --no-children  this process alone\n"
-    "  --hardened     find misuse of memory, at some cost: writing behind a block "
+    "  --hardened[=frees]\n"
+    "                 find misuse of memory, at some cost: writing behind a block "
     "or\n"
     "                 to a freed one, freeing twice; say who allocated it, and "
-    "abort\n"
+    "abort.\n"
+    "                 With \"=frees\": only wrong frees, at hardly any cost\n"
     "  --check-every N\n"
     "                 with --hardened: check the whole heap each N times that it "
     "has\n"
@@ -57,7 +59,7 @@ struct options {
     bool recycled;
     const char *native;
     bool children;
-    bool hardened;
+    const char *hardened;    /* HEAPGLASS_HARDENED; NULL: not */
     const char *check_every; /* NULL: never */
     char **program;
 };
@@ -81,7 +83,7 @@ static const struct option longs[] = {
     {"no-native", no_argument, NULL, OPT_NO_NATIVE},
     {"native", no_argument, NULL, OPT_NATIVE},
     {"no-children", no_argument, NULL, OPT_ALONE},
-    {"hardened", no_argument, NULL, OPT_HARDENED},
+    {"hardened", optional_argument, NULL, OPT_HARDENED},
     {"check-every", required_argument, NULL, OPT_CHECK_EVERY},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -92,6 +94,14 @@ static bool is_count(const char *text)
     size_t digits = strspn(text, "0123456789");
     return digits > 0 && digits < 10 && text[digits] == 0 &&
            strtoul(text, NULL, 10) > 0;
+}
+
+/* What the environment says of it; NULL: there is no such level. */
+static const char *hardening(const char *level)
+{
+    if (level == NULL || strcmp(level, "full") == 0)
+        return "1";
+    return strcmp(level, "frees") == 0 ? level : NULL;
 }
 
 /* -1: go on; else the exit status. */
@@ -123,7 +133,11 @@ static int parse(int argc, char **argv, struct options *options)
             options->children = false;
             break;
         case OPT_HARDENED:
-            options->hardened = true;
+            options->hardened = hardening(optarg);
+            if (options->hardened == NULL) {
+                say(argv[0], "--hardened wants frees or full, not \"%s\"", optarg);
+                return RUN_FAILED;
+            }
             break;
         case OPT_CHECK_EVERY:
             if (!is_count(optarg)) {
@@ -156,9 +170,12 @@ static int parse(int argc, char **argv, struct options *options)
 
 static bool is_consistent(const char *command, const struct options *options)
 {
-    if (options->check_every == NULL || options->hardened)
+    if (options->check_every == NULL ||
+        (options->hardened != NULL && strcmp(options->hardened, "frees") != 0))
         return true;
-    say(command, "--check-every is for a hardened heap: add --hardened");
+    say(command, "--check-every is for a hardened heap: %s",
+        options->hardened == NULL ? "add --hardened"
+                                  : "say --hardened, without \"=frees\"");
     return false;
 }
 
@@ -178,7 +195,7 @@ static bool set_environment(const struct options *options, const char *ledger,
         {"HEAPGLASS_RECYCLED", options->recycled ? "1" : "0"},
         {"HEAPGLASS_NATIVE", options->native},
         {"HEAPGLASS_CHILDREN", options->children ? "1" : "0"},
-        {"HEAPGLASS_HARDENED", options->hardened ? "1" : NULL},
+        {"HEAPGLASS_HARDENED", options->hardened},
         {"HEAPGLASS_CHECK_EVERY", options->check_every},
     };
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)

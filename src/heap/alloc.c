@@ -33,9 +33,25 @@ static inline size_t within_pool(size_t offset)
            ((size_t)heap_pool_at(offset)->slot_of_run << SLOT_SHIFT);
 }
 
+/* Where frees are checked; NULL: no block is at hand. */
+static void *pooled_checked(struct thread_heap *heap, unsigned class,
+                            struct place *place)
+{
+    struct pool *pool = heap->ring[class];
+    void *block = heap_checked_alloc_fast(&heap->fast, class);
+    if (HG_LIKELY(block != NULL))
+        pool_place(pool, pool_block_index(pool, block), place);
+    return block;
+}
+
 static void *pooled_slow(struct thread_heap *heap, unsigned class, size_t bytes,
                          struct place *place)
 {
+    if (HG_UNLIKELY(heap_frees_checked)) {
+        void *block = pooled_checked(heap, class, place);
+        if (HG_LIKELY(block != NULL))
+            return block;
+    }
     bool entered = heap == &heap_exhausted;
     if (entered) {
         heap = thread_enter();
@@ -47,6 +63,8 @@ static void *pooled_slow(struct thread_heap *heap, unsigned class, size_t bytes,
     if (HG_LIKELY(block != NULL)) {
         struct pool *pool = pool_of((uintptr_t)block - heap_base());
         pool_place(pool, pool_block_index(pool, block), place);
+        if (HG_UNLIKELY(heap_frees_checked))
+            live_begin(block);
     }
     if (!heap_hardened || entered || heap->stirred)
         thread_slow_end(heap);
@@ -74,6 +92,9 @@ static inline void *guarded(void *block, size_t bytes, const struct place *place
 {
     if (HG_UNLIKELY(heap_hardened) && block != NULL)
         hard_guard(block, bytes, place->usable);
+    size_t offset; /* huge blocks lie outside */
+    if (HG_UNLIKELY(heap_frees_checked) && heap_in_window(block, &offset))
+        live_begin(block);
     return block;
 }
 
@@ -190,6 +211,8 @@ HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
         return;
     }
     struct pool *pool = pool_of(offset);
+    if (HG_UNLIKELY(heap_frees_checked))
+        live_end(block, pool_owner(pool) == heap->id);
     size_t within = within_pool(offset);
     uint64_t product = pool_product(pool, within);
     enum pool_state state = pool_state(pool);
@@ -267,6 +290,8 @@ bool heap_resize_in_place(void *block, size_t bytes, struct place *place)
     size_t offset;
     if (!heap_in_window(block, &offset))
         return huge_resize(block, bytes, place);
+    if (HG_UNLIKELY(heap_frees_checked))
+        live_verify(block);
     struct pool *pool = pool_of(offset);
     enum pool_state state = pool_state(pool);
     HG_VERIFY(state != POOL_FREE, "not a live block", block);

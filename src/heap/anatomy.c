@@ -21,6 +21,7 @@ const struct heap_anatomy heap_anatomy = {
     .pools = &table_pools,
     .arenas = &table_arenas,
     .heaps = &table_heaps,
+    .live = &table_live,
     .space = &heap_space,
     .huge_table = &huge_table_at,
     .huge_size = &huge_size_at,

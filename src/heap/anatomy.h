@@ -18,14 +18,14 @@ struct heap_anatomy {
     /* Of the build: a reader of another geometry can do nothing with it. */
     uint32_t slot_shift, classes, small_classes, pool_bytes, arena_bytes,
         heap_bytes, record_bytes, kept_mappings;
-    const void *pools, *arenas, *heaps; /* struct table each */
-    const void *space;                  /* struct heap_space */
+    const void *pools, *arenas, *heaps, *live; /* struct table each */
+    const void *space;                         /* struct heap_space */
     /* Pointers to pointers: see own.h. */
     const void *huge_table, *huge_size, *huge_kept;
     const void *link_key; /* uintptr_t: see link_read() */
 };
 
-#define HEAP_ANATOMY_MAGIC "HGHEAP2"
+#define HEAP_ANATOMY_MAGIC "HGHEAP3"
 
 extern const struct heap_anatomy heap_anatomy __attribute__((visibility("hidden")));
 

@@ -167,6 +167,8 @@ static enum pages_result arenas_map(uint32_t count)
         return PAGES_NONE;
     if (!table_reach(&table_pools, (size_t)end * ARENA_SLOTS * sizeof(struct pool)))
         return PAGES_NONE;
+    if (heap_frees_checked && !live_reach(end))
+        return PAGES_NONE;
     uintptr_t at = heap_base() + arenas_count * ARENA_BYTES;
     enum pages_result result = pages_map_at(at, count * ARENA_BYTES);
     if (result == PAGES_NONE || (result == PAGES_TAKEN && count > 1))
@@ -178,6 +180,10 @@ static enum pages_result arenas_map(uint32_t count)
     /* Release pairs with heap_in_window(). */
     atomic_store_explicit(&heap_space.bytes, end * ARENA_BYTES,
                           memory_order_release);
+    if (heap_frees_checked)
+        atomic_store_explicit(&heap_space.live_count,
+                              end * (ARENA_BYTES >> BLOCK_SHIFT),
+                              memory_order_release);
     return result;
 }
 
@@ -446,6 +452,9 @@ size_t arenas_discard(size_t keep)
             a->given_ms = now_ms();
             held_sub(count * SLOT_BYTES);
             given += count * SLOT_BYTES;
+            if (HG_UNLIKELY(heap_frees_checked) && a->free == UINT64_MAX &&
+                a->dirty == 0)
+                live_discard(index);
         } else {
             /* Some may be gone, but dirty is what is safe to say. */
             if (a->dirty == 0)
@@ -473,6 +482,8 @@ static void arena_unmap(uint32_t index)
     a->kind = ARENA_UNMAPPED;
     a->next = unmapped_first;
     unmapped_first = index + 1;
+    if (HG_UNLIKELY(heap_frees_checked))
+        live_discard(index);
     pages_unmap(slot_start(index * ARENA_SLOTS), ARENA_BYTES);
 }
 

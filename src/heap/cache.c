@@ -26,7 +26,9 @@ hg_cache *hg_cache_new(hg_heap *heap, size_t bytes, uint32_t keep)
     hg_cache *cache = hg_heap_calloc(heap, 1, sizeof *cache);
     if (cache == NULL)
         return NULL;
-    cache->keep = heap_hardened ? 0 : keep; /* the heap shall see every death */
+    cache->keep = heap_hardened || heap_frees_checked
+                      ? 0
+                      : keep; /* the heap shall see every death */
     cache->bytes = bytes < sizeof(void *) ? sizeof(void *) : bytes;
     cache->heap = heap;
     lock_take(&caches_lock);

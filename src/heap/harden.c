@@ -70,6 +70,7 @@ void heap_harden(uint32_t every)
     check_every = every;
     atomic_store_explicit(&slow_paths_left, every, memory_order_relaxed);
     heap_hardened = true;
+    heap_frees_checked = false; /* this checks them, too */
 }
 
 struct hard *hard_new(void)
@@ -418,7 +419,7 @@ static inline void guard_set_freed(const struct pool *pool, uint32_t index,
     atomic_thread_fence(memory_order_release);
 }
 
-static inline bool is_live(unsigned word)
+static inline bool is_used_word(unsigned word)
 {
     return word - 1 < GUARD_FREED - 1;
 }
@@ -427,7 +428,7 @@ static inline bool is_live(unsigned word)
 static inline bool is_free_block(const struct pool *pool, const void *block)
 {
     return pool_has_block(pool, block) &&
-           !is_live(guard_of(pool, pool_block_index(pool, block)));
+           !is_used_word(guard_of(pool, pool_block_index(pool, block)));
 }
 
 /* Of a block on the pool's list. */
@@ -463,7 +464,7 @@ static inline char *take_first(struct pool *pool, uint32_t index, size_t usable)
     char *block = pool->free;
     void *next = link_read(block);
     unsigned word = guard_of(pool, index);
-    if (HG_UNLIKELY(is_live(word)) || HG_UNLIKELY(!may_be_next(pool, block, next)))
+    if (HG_UNLIKELY(is_used_word(word)) || HG_UNLIKELY(!may_be_next(pool, block, next)))
         bad_link(pool, index, on_reuse);
     if (HG_LIKELY(word != 0) &&
         HG_UNLIKELY(!is_poisoned_behind_link(block, usable)))
@@ -540,7 +541,7 @@ static HG_NOINLINE void free_remote(struct pool *pool, uint32_t index, char *blo
     unsigned before = atomic_exchange_explicit(&pool_guards(pool)[index],
                                                (uint16_t)(word | GUARD_FREED),
                                                memory_order_relaxed);
-    if (!is_live(before))
+    if (!is_used_word(before))
         bad_free(pool, index, on_free);
     /* Who checks the heap and finds the poison, looks at the guard again. */
     atomic_thread_fence(memory_order_release);
@@ -565,7 +566,7 @@ static HG_NOINLINE void give_other(struct thread_heap *heap, char *block)
     if ((uint32_t)product >= pool->reciprocal || product >> 32 >= c->capacity)
         bad_start(pool, within, block);
     unsigned word = guard_of(pool, index);
-    if (!is_live(word))
+    if (!is_used_word(word))
         bad_free(pool, index, on_free);
     if (!slack_is_filled(block + word, c->bytes - word))
         bad_guard(pool, index, on_free);
@@ -632,7 +633,7 @@ void hard_resize(const struct pool *pool, uint32_t index, size_t bytes)
     size_t usable = heap_classes[pool->class].bytes;
     char *block = pool_block(pool, index);
     unsigned word = guard_of(pool, index);
-    if (!is_live(word))
+    if (!is_used_word(word))
         bad_free(pool, index, on_resize);
     if (!slack_is_filled(block + word, usable - word))
         bad_guard(pool, index, on_resize);
@@ -678,7 +679,7 @@ void hard_mend(struct pool *pool)
         char *block = pool_block(pool, i);
         if (pool_absent_at(pool, (size_t)(block - pool_start(pool))))
             continue;
-        if (is_live(guard_of(pool, i))) {
+        if (is_used_word(guard_of(pool, i))) {
             pool->used++;
             continue;
         }
@@ -704,7 +705,7 @@ HG_RACY void hard_check_pool(const struct pool *pool)
     for (uint32_t i = 0; i < capacity; i++) {
         const char *block = pool_block(pool, i);
         unsigned word = guard_of(pool, i);
-        if ((bits[i / 64] >> i % 64 & 1) != 0 || !is_live(word) ||
+        if ((bits[i / 64] >> i % 64 & 1) != 0 || !is_used_word(word) ||
             slack_is_filled(block + word, bytes - word))
             continue;
         /* Acquire pairs with free_remote(), and resizing in place. */

@@ -7,6 +7,7 @@
 
 /* A thread's heap.  Only its thread touches it, but for `mail`. */
 struct heap {
+    struct pool **ring;               /* see own.h */
     struct pool *pool[SMALL_CLASSES]; /* where the next block comes from; `free` may
                                          be NULL, which leads to the slow path */
     /* More follows in heap.c's own structure, of which this is the beginning. */
@@ -148,6 +149,69 @@ static inline void heap_free_fast(struct pool *pool, void *block)
 }
 
 /*
+ * The same where frees are checked: the fast paths above find nothing then, and
+ * those that do may be used instead.  See live.c.
+ */
+extern bool heap_frees_checked __attribute__((visibility("hidden")));
+
+static inline void *heap_checked_alloc_fast(struct heap *heap, size_t class)
+{
+    struct pool *p = heap->ring[class];
+    void *block = p->free;
+    if (__builtin_expect(block == NULL, 0))
+        return NULL;
+    p->free = *(void **)block;
+    p->used++;
+    size_t at = ((uintptr_t)block - heap_base()) >> BLOCK_SHIFT;
+    atomic_store_explicit(&heap_space.live[at], LIFE_LIVE, memory_order_relaxed);
+    return block;
+}
+
+/* As heap_refill(). */
+bool heap_checked_refill(struct heap *heap, size_t class);
+
+/* What heap_checked_free_fast() and its like find in struct pool. */
+static inline struct heap *heap_checked_owner(const struct heap *heap)
+{
+    return (struct heap *)((uintptr_t)heap | 1);
+}
+
+/* The pool of `block` if that is live, and its pool a used one of this heap; else
+   NULL.  *at is its entry in heap_space.live. */
+static inline struct pool *heap_checked_pool(const struct heap *heap,
+                                             const void *block, size_t *at)
+{
+    size_t offset = (uintptr_t)block - heap_base();
+    /* Turned, so that what is not aligned is far outside of the window. */
+    *at = offset >> BLOCK_SHIFT | offset << (64 - BLOCK_SHIFT);
+    if (__builtin_expect(*at >= atomic_load_explicit(&heap_space.live_count,
+                                                     memory_order_acquire),
+                         0))
+        return NULL;
+    struct pool *pool = heap_space.pools + (*at >> (SLOT_SHIFT - BLOCK_SHIFT));
+    if (pool == NULL)
+        __builtin_unreachable(); /* saves the callers a test */
+    if (__builtin_expect(atomic_load_explicit(&heap_space.live[*at],
+                                              memory_order_relaxed) != LIFE_LIVE,
+                         0))
+        return NULL;
+    struct heap *owner = atomic_load_explicit(&pool->fast, memory_order_relaxed);
+    return __builtin_expect(owner == heap_checked_owner(heap), 1) ? pool : NULL;
+}
+
+/* False: heap_free_in() finds out why not. */
+static inline bool heap_checked_free_fast(struct heap *heap, void *block)
+{
+    size_t at;
+    struct pool *pool = heap_checked_pool(heap, block, &at);
+    if (__builtin_expect(pool == NULL, 0))
+        return false;
+    atomic_store_explicit(&heap_space.live[at], LIFE_FREED, memory_order_relaxed);
+    heap_free_fast(pool, block);
+    return true;
+}
+
+/*
  * Every function below may be called by any thread, inside malloc, and before
  * main(); none calls malloc or stdio.  Sizes are in bytes; 0 is taken as 1.
  */
@@ -155,6 +219,8 @@ static inline void heap_free_fast(struct pool *pool, void *block)
 /* Once, before the first block: keep a tag for each block from now on. */
 void heap_keep_tags(void);
 
+/* Once, before the first block: stop each free of what is no live block. */
+void heap_check_frees(void);
 /*
  * Once, before the first block: find misuse from now on, at some cost.  The fast
  * paths find nothing then.  Every `check_every` slow paths (0: never) a heap is

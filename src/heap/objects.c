@@ -66,6 +66,8 @@ void heap_object_close(struct heap *object)
     heap_retire_all(heap);
     while (heap->large_first != 0) {
         struct pool *pool = pool_at_slot(heap->large_first - 1);
+        if (HG_UNLIKELY(heap_frees_checked))
+            live_forget(pool_slot(pool), 1);
         large_free(pool, pool_start(pool));
     }
     huge_free_all(heap);

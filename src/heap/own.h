@@ -80,6 +80,7 @@ bool limit_allows(size_t bytes, bool trim);
 extern struct table table_pools;  /* struct pool, a slot; guarded by arenas_lock */
 extern struct table table_arenas; /* struct arena; guarded by arenas_lock */
 extern struct table table_heaps;  /* struct thread_heap; guarded by heaps_lock */
+extern struct table table_live;   /* enum block_life; guarded by arenas_lock */
 
 /* Finds the window when first called.  False: the system has no room for it. */
 bool heap_start(void);
@@ -274,6 +275,39 @@ static inline bool is_guarded(const struct pool *pool)
            atomic_load_explicit(&pool->heap_id, memory_order_relaxed) != 0;
 }
 
+/* --- live.c: which blocks are live ------------------------------------------- */
+
+static inline size_t live_at(const void *block)
+{
+    return ((uintptr_t)block - heap_base()) >> BLOCK_SHIFT;
+}
+
+static inline bool is_live(const void *block)
+{
+    return atomic_load_explicit(&heap_space.live[live_at(block)],
+                                memory_order_relaxed) == LIFE_LIVE;
+}
+
+/* All of these only where frees are checked.  There shall be entries for so many
+   arenas; with arenas_lock.  False: no memory. */
+bool live_reach(uint32_t arenas);
+/* A block is handed out. */
+static inline void live_begin(const void *block)
+{
+    atomic_store_explicit(&heap_space.live[live_at(block)], LIFE_LIVE,
+                          memory_order_relaxed);
+}
+
+/* It is freed: aborts unless it was live.  `owned`: by the owner of its pool. */
+void live_end(const void *block, bool owned);
+/* It is resized: the same. */
+void live_verify(const void *block);
+/* Whatever was live in these slots is not any more. */
+void live_forget(uint32_t slot, unsigned slots);
+/* What is told of the arena is not needed until it has pools again. */
+void live_discard(uint32_t arena);
+void live_check_pool(const struct pool *pool, const uint64_t *freed);
+
 /* --- corruption.c: what is said of it ------------------------------------------
  */
 
@@ -312,14 +346,17 @@ enum heap_state {
 struct thread_heap {
     union {
         struct heap fast;
-        struct pool *pool[CLASSES]; /* owner */
+        struct {
+            struct pool **ring; /* `pool`, or elsewhere, so that the fast paths find
+                                   nothing in `pool`; constant */
+            struct pool *pool[CLASSES]; /* owner */
+        };
     };
-    struct pool **ring; /* `pool`, or that of `hard`; constant */
-    struct hard *hard;  /* NULL: plain; constant */
-    uint32_t id;        /* index in table_heaps; constant */
-    bool keeps_tags;    /* constant while it has pools */
-    uint32_t pools;     /* owner: number of pools */
-    bool stirred;       /* owner: pools were taken or given back; see slow_end() */
+    struct hard *hard; /* NULL: not hardened; constant */
+    uint32_t id;       /* index in table_heaps; constant */
+    bool keeps_tags;   /* constant while it has pools */
+    uint32_t pools;    /* owner: number of pools */
+    bool stirred;      /* owner: pools were taken or given back; see slow_end() */
     /* All by the owner; cool.c. */
     bool unsettled;      /* a batch was made: once more when it is late */
     uint32_t opened;     /* pools emptied, or full no more, since the last batch */
@@ -419,6 +456,16 @@ static inline enum pool_state pool_state(const struct pool *pool)
 static inline uint32_t pool_owner(const struct pool *pool)
 {
     return atomic_load_explicit(&pool->heap_id, memory_order_relaxed);
+}
+
+/* What `fast` of a used pool of the heap is; see struct pool. */
+static inline struct heap *pool_fast(struct thread_heap *heap,
+                                     const struct pool *pool)
+{
+    if (pool->class >= SMALL_CLASSES)
+        return NULL;
+    return HG_UNLIKELY(heap_frees_checked) ? heap_checked_owner(&heap->fast)
+                                           : &heap->fast;
 }
 
 /* But for what is an object's, and whether tags are kept. */

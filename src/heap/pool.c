@@ -52,9 +52,8 @@ static void set_fast(struct pool *pool, struct thread_heap *heap)
 {
     if (HG_UNLIKELY(is_guarded(pool)))
         return;
-    struct heap *fast =
-        heap != NULL && pool->class < SMALL_CLASSES ? &heap->fast : NULL;
-    atomic_store_explicit(&pool->fast, fast, memory_order_relaxed);
+    atomic_store_explicit(&pool->fast, heap == NULL ? NULL : pool_fast(heap, pool),
+                          memory_order_relaxed);
 }
 
 /* --- the ring ---------------------------------------------------------------- */
@@ -242,6 +241,8 @@ static void pool_drop(struct thread_heap *heap, struct pool *pool)
 {
     pool->used = 0;
     atomic_store_explicit(&pool->remote, NULL, memory_order_relaxed);
+    if (HG_UNLIKELY(heap_frees_checked))
+        live_forget(pool_slot(pool), pool->slots);
     pool_retire(heap, pool);
 }
 
@@ -386,6 +387,12 @@ bool heap_refill(struct heap *fast, size_t class)
     return heap->pool[class] != &pool_exhausted && ring_refill(heap, class);
 }
 
+bool heap_checked_refill(struct heap *fast, size_t class)
+{
+    struct thread_heap *heap = (struct thread_heap *)fast;
+    return heap->ring[class] != &pool_exhausted && ring_refill(heap, class);
+}
+
 bool class_refill(struct thread_heap *heap, unsigned class)
 {
     if (has_mail(heap))
@@ -414,7 +421,8 @@ void *class_alloc(struct thread_heap *heap, unsigned class)
 bool heap_reopen(struct heap *fast, const void *block)
 {
     size_t offset;
-    if (!heap_in_window(block, &offset) || HG_UNLIKELY(heap_hardened))
+    if (!heap_in_window(block, &offset) || HG_UNLIKELY(heap_hardened) ||
+        HG_UNLIKELY(heap_frees_checked))
         return false;
     struct thread_heap *heap = (struct thread_heap *)fast;
     struct pool *pool = heap_pool_at(offset);

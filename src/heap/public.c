@@ -268,6 +268,15 @@ hg_status hg_harden(uint32_t check_every)
     return HG_OK;
 }
 
+hg_status hg_check_frees(void)
+{
+    if (heap_held_bytes() != 0 || heap_hardened)
+        return HG_EBUSY;
+    heap_tell_tag = tell_tag;
+    heap_check_frees();
+    return HG_OK;
+}
+
 hg_status hg_keep_tags(void)
 {
     if (heap_tags_kept)

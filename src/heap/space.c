@@ -2,8 +2,10 @@
 /*
  * space.c - where in the address space the heap lies, and the tables beside it.
  *
- *     | heaps | arenas | descriptors | window                               |
- *                                    ^ heap_space.base, a multiple of 1 GiB
+ *     | live | heaps | arenas | descriptors | window                        |
+ *                                           ^ heap_space.base, a multiple of 1 GiB
+ *
+ * The first table is used only where frees are checked.
  *
  * Nothing here is mapped ahead of need and nothing is reserved.  The place is far
  * below where the system puts mappings of its own, so that it is still vacant when
@@ -18,7 +20,9 @@
 #define GIB ((uintptr_t)1 << 30)
 #define HEAP_TABLE_BYTES GIB
 #define ARENA_TABLE_BYTES (WINDOW_BYTES / ARENA_BYTES * sizeof(struct arena))
-#define TABLES_BYTES (HEAP_TABLE_BYTES + ARENA_TABLE_BYTES + DESCRIPTOR_WINDOW)
+#define LIVE_TABLE_BYTES (WINDOW_BYTES >> BLOCK_SHIFT)
+#define TABLES_BYTES                                                               \
+    (LIVE_TABLE_BYTES + HEAP_TABLE_BYTES + ARENA_TABLE_BYTES + DESCRIPTOR_WINDOW)
 #define PROBE_BYTES ((size_t)2 << 20)
 /* From the newest mapping of the system's down to the window's end: what others
    may map before they reach us. */
@@ -30,6 +34,7 @@ struct heap_space heap_space;
 struct table table_pools;
 struct table table_arenas;
 struct table table_heaps;
+struct table table_live;
 bool heap_tags_kept;
 _Atomic size_t heap_held;
 
@@ -127,9 +132,10 @@ bool table_reach(struct table *table, size_t bytes)
  */
 static bool is_vacant(uintptr_t base)
 {
-    if (!pages_vacant(base - TABLES_BYTES, PAGE_BYTES) ||
+    if (!pages_vacant(base - TABLES_BYTES + LIVE_TABLE_BYTES, PAGE_BYTES) ||
         !pages_vacant(base - DESCRIPTOR_WINDOW - ARENA_TABLE_BYTES, PAGE_BYTES) ||
-        !pages_vacant(base - DESCRIPTOR_WINDOW, PAGE_BYTES))
+        !pages_vacant(base - DESCRIPTOR_WINDOW, PAGE_BYTES) ||
+        (heap_frees_checked && !pages_vacant(base - TABLES_BYTES, PAGE_BYTES)))
         return false;
     for (uintptr_t at = base; at < base + WINDOW_BYTES; at += WINDOW_BYTES / 4)
         if (!pages_vacant(at, PAGE_BYTES))
@@ -166,6 +172,7 @@ static bool start(void)
     table_pools.start = base - DESCRIPTOR_WINDOW;
     table_arenas.start = table_pools.start - ARENA_TABLE_BYTES;
     table_heaps.start = table_arenas.start - HEAP_TABLE_BYTES;
+    table_live.start = base - TABLES_BYTES;
     heap_space.pools = (struct pool *)table_pools.start;
     heap_space.base = base;
     return true;
@@ -188,7 +195,7 @@ bool heap_range(uint64_t *from, uint64_t *to)
 {
     if (!heap_start())
         return false;
-    *from = table_heaps.start;
+    *from = heap_frees_checked ? table_live.start : table_heaps.start;
     *to = heap_base() + WINDOW_BYTES;
     return true;
 }

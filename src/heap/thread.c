@@ -92,6 +92,10 @@ struct thread_heap *heap_new(void)
         if (heap->hard == NULL)
             return NULL;
         heap->ring = heap->hard->ring;
+    } else if (heap_frees_checked) {
+        heap->ring = tags_new(CLASSES * sizeof *heap->ring);
+        if (heap->ring == NULL)
+            return NULL;
     }
     heap_init_empty(heap, id, HEAP_ABANDONED);
     heap->keeps_tags = heap_tags_kept;

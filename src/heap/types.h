@@ -33,10 +33,12 @@
 #ifdef HG_CLASSIC_GEOMETRY
 #define SLOT_SHIFT 12
 #define BLOCK_ALIGN 8
+#define BLOCK_SHIFT 3
 #define SMALL_MAX 512u
 #else
 #define SLOT_SHIFT 14
 #define BLOCK_ALIGN 16
+#define BLOCK_SHIFT 4
 #define SMALL_MAX 512u
 #endif
 #define SLOT_BYTES ((size_t)1 << SLOT_SHIFT)
@@ -74,6 +76,8 @@
 #define CLASS_LARGE CLASSES
 #define LARGE_MAX (ARENA_BYTES / 2)
 
+_Static_assert(BLOCK_ALIGN == 1 << BLOCK_SHIFT, "BLOCK_SHIFT");
+
 struct heap;
 
 enum pool_state {
@@ -91,7 +95,8 @@ enum pool_state {
  * fast == NULL          otherwise: heap_free_slow() finds out.
  *
  * In a hardened heap it is no heap's address, but where the guards of the pool's
- * blocks are: so nobody finds himself there; see harden.c.
+ * blocks are: so nobody finds himself there; see harden.c.  Where frees are checked
+ * it is the owner's address and one; see live.c.
  *
  * `used` counts the blocks that callers hold and those on `remote`; a block
  * freed by another thread stays counted until the owner takes it off `remote`.
@@ -147,6 +152,15 @@ struct heap_space {
     _Atomic size_t
         bytes; /* of the window in use; descriptors below it are all mapped
                   and visible: release by arenas_grow(), acquire by readers */
+    /* Where frees are checked; else NULL, and 0 for ever.  See live.c. */
+    _Atomic uint8_t *live;    /* enum block_life for each BLOCK_ALIGN bytes */
+    _Atomic size_t live_count; /* entries; as `bytes` */
+};
+
+enum block_life {
+    LIFE_NONE, /* no block of a caller's ever began there */
+    LIFE_LIVE,
+    LIFE_FREED
 };
 
 /*

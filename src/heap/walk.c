@@ -274,7 +274,8 @@ void census_parts(struct heap_census *out)
         out->live -= waiting;
         out->free_blocks += waiting;
     }
-    out->headers += table_pools.mapped + table_arenas.mapped + table_heaps.mapped;
+    out->headers += table_pools.mapped + table_arenas.mapped + table_heaps.mapped +
+                    table_live.mapped;
     huge_census(out);
 }
 
@@ -371,6 +372,8 @@ static void check_pool(void *arg, struct pool *pool)
     HG_VERIFY(remote <= pool->used, "pool: more remote than used", start);
     if (is_guarded(pool))
         hard_check_pool(pool);
+    if (heap_frees_checked)
+        live_check_pool(pool, bits);
     bool guarded = is_guarded(pool);
     HG_VERIFY(!guarded || fast != NULL, "pool: no guards", start);
     if (state == POOL_FULL) {
@@ -382,7 +385,7 @@ static void check_pool(void *arg, struct pool *pool)
         return;
     }
     check->used_pools++;
-    HG_VERIFY(guarded || fast == (pool->class < SMALL_CLASSES ? &heap->fast : NULL),
+    HG_VERIFY(guarded || fast == pool_fast(heap, pool),
               "pool: used, but its owner is another", start);
     HG_VERIFY(pool_at_slot(pool->next)->prev == slot, "pool: broken ring", start);
     HG_VERIFY(pool_at_slot(pool->prev)->next == slot, "pool: broken ring", start);

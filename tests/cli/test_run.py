@@ -249,12 +249,17 @@ class Environment(case.Case):
         out = self.does("run", "-o", "b.hg", "--hardened", "--check-every", "9", "env")
         self.assertIn("HEAPGLASS_HARDENED=1\n", out)
         self.assertIn("HEAPGLASS_CHECK_EVERY=9\n", out)
+        for level, value in ("frees", "frees"), ("full", "1"):
+            out = self.does("run", "-o", "c.hg", f"--hardened={level}", "env")
+            self.assertIn(f"HEAPGLASS_HARDENED={value}\n", out)
 
     def test_a_check_needs_a_number_and_a_hardened_heap(self):
         for words, says in [
             (["--check-every", "9"], "add --hardened"),
             (["--hardened", "--check-every", "0"], 'not "0"'),
             (["--hardened", "--check-every", "often"], 'not "often"'),
+            (["--hardened=frees", "--check-every", "9"], 'without "=frees"'),
+            (["--hardened=free"], 'wants frees or full, not "free"'),
         ]:
             done = self.heapglass("run", *words, "-c", "print(1)")
             self.assertEqual((done.returncode, done.stdout), (125, ""))

@@ -97,6 +97,7 @@ class Own(Case):
 
 class Hardened(Case):
     """The same malloc, told to find misuse."""
+    option = "--hardened"
 
     def setUp(self):
         super().setUp()
@@ -144,19 +145,28 @@ class Hardened(Case):
             self.assertIn(says, done.stderr)
 
     def test_under_the_command_a_program_that_is_no_python_is_hardened_too(self):
-        done = subprocess.run([COMMAND, "run", "--hardened", "-o", self.dir / "a.hg",
+        done = subprocess.run([COMMAND, "run", self.option, "-o", self.dir / "a.hg",
                                f"{BUILT}/misuse", "small"], env=self.plain, text=True,
                               stderr=subprocess.PIPE)
         self.assertEqual(done.returncode, -6)
         self.assertIn("a block was freed twice\n", done.stderr)
 
     def test_with_accounts_its_site_is_named(self):
-        done = subprocess.run([COMMAND, "run", "--hardened", "--native", "-o",
+        done = subprocess.run([COMMAND, "run", self.option, "--native", "-o",
                                self.dir / "a.hg", f"{BUILT}/misuse", "later"], env=self.plain,
                               text=True, stderr=subprocess.PIPE)
         self.assertEqual(done.returncode, -6)
         self.assertIn("a block was freed twice\n", done.stderr)
         self.assertRegex(done.stderr, rf"\n  allocated   {BUILT}/misuse\+0x[0-9a-f]+\n")
+
+
+class Frees(Hardened):
+    """The same malloc, told to check what is freed."""
+    option = "--hardened=frees"
+
+    def setUp(self):
+        super().setUp()
+        self.ours.update(HEAPGLASS_HARDENED="frees")
 
 
 class Stacks(Case):

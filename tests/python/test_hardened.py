@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""heapglass run --hardened: misuse of memory is found and named; all else is as it was."""
+"""heapglass run --hardened[=frees]: misuse of memory is found and named; all else is as it was."""
 import harness
 
 MISUSE = """
@@ -16,6 +16,10 @@ for function in give, libc.free:
 
 def ask(bytes, function=take):
     return function(bytes)  # line 14
+
+
+resize = api.PyMem_Realloc
+resize.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 def main():
@@ -92,6 +96,60 @@ class Misuse(harness.Case):
         self.watch(MISUSE.replace("TEXT", CASES[0][0]))
 
 
+# The same where frees alone are checked.
+FREES = [
+    ("p = ask(100); give(p); give(p)", "a block was freed twice"),
+    ("p = ask(100); q = ask(100); ask(100); give(p); give(q); give(p)",
+     "a block was freed twice"),
+    ("p = ask(100); give(p + 16)", "freed inside of a block, not at its start"),
+    ("p = ask(100); give(p + 1)", "freed inside of a block, not at its start"),
+    ("p = ask(4000); ask(4000); give(p); give(p)", "a block was freed twice"),
+    ("p = ask(100); give(p); resize(p, 101)", "a freed block was resized"),
+    ("p = ask(100); give(p); resize(p, 1000)", "a freed block was resized"),
+    ("p = ask(77, libc.malloc); libc.free(p); libc.free(p)", "a block was freed twice"),
+    ("p = ask(77, libc.malloc); libc.free(p + 16)", "freed inside of a block"),
+]
+OTHERS = [
+    ("p = ask(100001); give(p); give(p)", "freed twice, or never allocated"),
+    ("p = ask(1000001); give(p); give(p)", "did not return"),
+    ("p = ask(100001); give(p + 65536)", "freed twice, or never allocated"),
+    ("p = ask(100001); resize(p + 65536, 10)", "no live block"),
+    ("give(ctypes.addressof(ctypes.c_int.in_dll(api, 'Py_VerboseFlag')) & -16)",
+     "did not return"),
+]
+
+
+class Frees(harness.Case):
+    def says(self, text, *options):
+        run = self.watch(MISUSE.replace("TEXT", text), "--hardened=frees", *options, status=-6)
+        return run.program, run.process.stderr
+
+    def test_each_wrong_free_is_stopped_and_its_line_is_named(self):
+        for text, what in FREES:
+            with self.subTest(text):
+                program, said = self.says(text)
+                first, *rest = said.splitlines()
+                self.assertTrue(first.startswith(f"heapglass: the heap is corrupt: {what}"), said)
+                owner = [line for line in rest if line.startswith("  allocated ")]
+                self.assertEqual(owner, [f"  allocated   {program}:{LINE} in ask"])
+
+    def test_so_it_is_by_line_and_without_accounts(self):
+        for text, what in FREES:
+            for options in ["--lines", "--no-recycled"], ["--untraced"]:
+                with self.subTest(text, options=options):
+                    self.assertIn(f"heapglass: the heap is corrupt: {what}",
+                                  self.says(text, *options)[1])
+
+    def test_what_is_no_block_of_a_pool_is_stopped(self):
+        for text, what in OTHERS:
+            for options in [], ["--untraced"]:
+                with self.subTest(text, options=options):
+                    self.assertRegex(self.says(text, *options)[1], rf"\Aheapglass: .*{what}")
+
+    def test_nobody_looks_behind_blocks(self):
+        self.watch(MISUSE.replace("TEXT", CASES[0][0]), "--hardened=frees")
+
+
 BUSY = """
 import collections, gc, json, os, re, threading, weakref
 
@@ -137,18 +195,22 @@ print(len(big))
 class Unchanged(harness.Case):
     def test_a_program_does_what_it_does(self):
         plain = self.plain(BUSY).stdout
-        for options in [], ["--untraced"], ["--lines", "--no-recycled"], \
-                ["--check-every", "100"]:
+        for options in ["--hardened"], ["--hardened", "--untraced"], \
+                ["--hardened", "--lines", "--no-recycled"], \
+                ["--hardened", "--check-every", "100"], ["--hardened=frees"], \
+                ["--hardened=frees", "--untraced"], \
+                ["--hardened=frees", "--lines", "--no-recycled"]:
             with self.subTest(options):
-                run = self.watch(BUSY, "--hardened", *options)
+                run = self.watch(BUSY, *options)
                 self.assertEqual((run.process.stdout, run.process.stderr), (plain, ""))
 
     def test_the_accounts_are_the_same(self):
         text = "keep = [bytes(100 + i % 50) for i in range(1000)]\ngone = [[] for i in range(99)]\n" \
                "del gone\n"
         lines = [self.watch(text, *options).line(1, "--live")
-                 for options in ([], ["--hardened"])]
+                 for options in ([], ["--hardened"], ["--hardened=frees"])]
         self.assertEqual(lines[0], lines[1])
+        self.assertEqual(lines[0], lines[2])
         self.assertEqual(lines[0]["live_blocks"], 1002)
 
     def test_others_see_what_is_free(self):

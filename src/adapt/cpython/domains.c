@@ -122,6 +122,17 @@ void *domain_alloc(struct owner owner, enum py_domain domain, size_t bytes,
     return block;
 }
 
+/* What is in our window was never anybody else's: the heap says what is wrong. */
+static HG_COLD void free_foreign(enum py_domain domain, void *block)
+{
+    size_t offset;
+
+    if (heap_in_window(block, &offset))
+        heap_free_in(domain_heap_joined(domain), block);
+    else if (domain != PY_OBJ || !observer_foreign_block(block))
+        domains_before[domain].free(domains_before[domain].context, block);
+}
+
 void domain_free(bool away, enum py_domain domain, void *block)
 {
     struct place place;
@@ -133,8 +144,7 @@ void domain_free(bool away, enum py_domain domain, void *block)
     if (domain == PY_RAW && !away && book_has_away())
         book_take_over();
     if (!heap_find(block, &place)) {
-        if (domain != PY_OBJ || !observer_foreign_block(block))
-            domains_before[domain].free(domains_before[domain].context, block);
+        free_foreign(domain, block);
         return;
     }
     size_t bytes = place.tag != NULL ? block_bytes(&place) : 0;
@@ -146,6 +156,10 @@ void domain_free(bool away, enum py_domain domain, void *block)
 static HG_COLD void *adopt(enum py_domain domain, void *block, size_t bytes,
                            struct owner owner)
 {
+    size_t offset;
+
+    HG_VERIFY(!heap_in_window(block, &offset),
+              "resized, though it is no live block", block);
     void *resized = domains_before[domain].realloc(domains_before[domain].context,
                                                    block, bytes);
 

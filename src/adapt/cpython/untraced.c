@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* untraced.c - CPython's allocators without accounts; hardened ones too. */
+/* untraced.c - CPython's allocators without accounts: those of a heap that is
+ * hardened, or whose frees are checked, too.
+ */
 #include "adapt/cpython/untraced.h"
 
 #include "adapt/cpython/domains.h"
@@ -207,7 +209,122 @@ HARDENED(PY_OBJ)
 static const struct py_allocator hardened[PY_DOMAINS] = {
     HARDENED_ENTRY(PY_RAW), HARDENED_ENTRY(PY_MEM), HARDENED_ENTRY(PY_OBJ)};
 
+/* The same where frees are checked. */
+static HG_NOINLINE void *checked_malloc_slow(enum py_domain domain, size_t bytes)
+{
+    struct owner nobody = {.node = LEDGER_NO_NODE};
+    struct heap *heap = domain_heap_joined(domain);
+    size_t class = heap_small_class(bytes);
+
+    if (heap_is_small(bytes) && heap_checked_refill(heap, class))
+        return heap_checked_alloc_fast(heap, class);
+    return domain_alloc(nobody, domain, bytes, false);
+}
+
+HG_ALWAYS_INLINE void *checked_malloc(enum py_domain domain, size_t bytes)
+{
+    if (HG_LIKELY(heap_is_small(bytes))) {
+        void *block =
+            heap_checked_alloc_fast(domain_heap(domain), heap_small_class(bytes));
+        if (HG_LIKELY(block != NULL))
+            return block;
+    }
+    return checked_malloc_slow(domain, bytes);
+}
+
+HG_ALWAYS_INLINE void *checked_calloc(enum py_domain domain, size_t count,
+                                      size_t bytes)
+{
+    size_t product;
+
+    if (!domain_product(count, bytes, &product))
+        return NULL;
+    if (!heap_is_small(product))
+        return untraced_calloc(domain, count, bytes);
+    void *block = checked_malloc(domain, product);
+    return block != NULL ? memset(block, 0, product) : NULL;
+}
+
+static HG_NOINLINE void checked_free_slow(enum py_domain domain, void *block)
+{
+    size_t offset;
+
+    if (heap_in_window(block, &offset))
+        heap_free_in(domain_heap_joined(domain), block);
+    else
+        domain_free(true, domain, block);
+}
+
+HG_ALWAYS_INLINE void checked_free(enum py_domain domain, void *block)
+{
+    if (HG_UNLIKELY(!heap_checked_free_fast(domain_heap(domain), block)))
+        checked_free_slow(domain, block);
+}
+
+static HG_NOINLINE void *checked_move_small(enum py_domain domain, void *block,
+                                            size_t old_bytes, size_t bytes)
+{
+    void *moved = checked_malloc(domain, bytes);
+
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    checked_free(domain, block);
+    return moved;
+}
+
+HG_ALWAYS_INLINE void *checked_realloc(enum py_domain domain, void *block,
+                                       size_t bytes)
+{
+    size_t at;
+    size_t n = domain_bytes(bytes);
+
+    if (block == NULL)
+        return checked_malloc(domain, bytes);
+    struct pool *pool = heap_checked_pool(domain_heap(domain), block, &at);
+    if (pool == NULL || n > SMALL_MAX)
+        return plain_resize(domain, block, n);
+    if (heap_small_class(n) == pool->class)
+        return block;
+    return checked_move_small(domain, block, heap_small_bytes(pool->class), n);
+}
+
+#define CHECKED(domain)                                                            \
+    static void *checked_malloc_##domain(void *context, size_t bytes)              \
+    {                                                                              \
+        (void)context;                                                             \
+        return checked_malloc(domain, bytes);                                      \
+    }                                                                              \
+    static void *checked_calloc_##domain(void *context, size_t count,              \
+                                         size_t bytes)                             \
+    {                                                                              \
+        (void)context;                                                             \
+        return checked_calloc(domain, count, bytes);                               \
+    }                                                                              \
+    static void checked_free_##domain(void *context, void *block)                  \
+    {                                                                              \
+        (void)context;                                                             \
+        checked_free(domain, block);                                               \
+    }                                                                              \
+    static void *checked_realloc_##domain(void *context, void *block,              \
+                                          size_t bytes)                            \
+    {                                                                              \
+        (void)context;                                                             \
+        return checked_realloc(domain, block, bytes);                              \
+    }
+CHECKED(PY_RAW)
+CHECKED(PY_MEM)
+CHECKED(PY_OBJ)
+
+#define CHECKED_ENTRY(domain)                                                      \
+    [domain] = {NULL, checked_malloc_##domain, checked_calloc_##domain,            \
+                checked_realloc_##domain, checked_free_##domain}
+static const struct py_allocator checked[PY_DOMAINS] = {
+    CHECKED_ENTRY(PY_RAW), CHECKED_ENTRY(PY_MEM), CHECKED_ENTRY(PY_OBJ)};
+
 const struct py_allocator *untraced_hooks(void)
 {
+    if (heap_frees_checked)
+        return checked;
     return heap_hardened ? hardened : plain;
 }

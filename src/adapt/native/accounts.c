@@ -21,7 +21,8 @@ static void set_mode(enum native_mode now)
 /* The program is not to be watched, or malloc is not. */
 static enum native_mode mode_unwatched(void)
 {
-    return heap_hardened && session.config.native ? NATIVE_PLAIN : NATIVE_OFF;
+    bool wanted = heap_hardened || heap_frees_checked;
+    return wanted && session.config.native ? NATIVE_PLAIN : NATIVE_OFF;
 }
 
 void native_begin(void)

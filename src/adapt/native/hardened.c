@@ -74,6 +74,11 @@ void hardened_begin(void)
 
     if (!ask(&hardened) || strcmp(hardened.value, "0") == 0)
         return;
+    if (strcmp(hardened.value, "frees") == 0) {
+        heap_tell_tag = site_tell;
+        heap_check_frees();
+        return;
+    }
     if (ask(&every))
         check_every = (uint32_t)strtoul(every.value, NULL, 10);
     heap_tell_tag = site_tell;

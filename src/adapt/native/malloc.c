@@ -97,6 +97,9 @@ static HG_NOINLINE void free_other(void *block)
 
     if (block == NULL)
         return;
+    if (heap_frees_checked && native_mode() == NATIVE_PLAIN &&
+        heap_checked_free_fast(heap_mine, block))
+        return;
     if (native_mode() == NATIVE_PLAIN && heap_reopen(heap_mine, block)) {
         heap_free_fast(heap_fast_pool(heap_mine, block, &offset), block);
         return;
@@ -111,7 +114,8 @@ static HG_NOINLINE void free_other(void *block)
         bool traced = accounts_begin();
         bool kept = false;
         if (traced && found && place.tag != NULL) {
-            if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED && !heap_hardened)
+            if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED && !heap_hardened &&
+                !heap_frees_checked)
                 freed_twice(block, *place.tag);
             if (HG_UNLIKELY(reaping_now))
                 reaping_note_freed(block, *place.tag, block_bytes(&place));
@@ -130,6 +134,17 @@ static HG_NOINLINE void free_other(void *block)
     }
 }
 
+/* A small block where frees are checked; NULL: there is none at hand. */
+static void *checked_malloc(size_t bytes)
+{
+    size_t class = heap_small_class(bytes);
+    void *block = heap_checked_alloc_fast(heap_mine, class);
+
+    if (block == NULL && heap_checked_refill(heap_mine, class))
+        block = heap_checked_alloc_fast(heap_mine, class);
+    return block;
+}
+
 static HG_NOINLINE void *allocate_again(size_t bytes)
 {
     struct pool *pool;
@@ -138,6 +153,8 @@ static HG_NOINLINE void *allocate_again(size_t bytes)
 
     if (heap_hardened)
         block = heap_hard_take(heap_mine, bytes);
+    else if (heap_frees_checked)
+        block = checked_malloc(bytes);
     else if (heap_refill(heap_mine, class))
         block = heap_alloc_fast(heap_mine, class, &pool);
     return block != NULL ? block : allocate(1, bytes, false);
@@ -205,7 +222,8 @@ static void *resize(void *block, size_t bytes)
     struct place new;
 
     if (!heap_find(block, &old)) {
-        HG_VERIFY(native_mode() == NATIVE_OFF,
+        size_t offset;
+        HG_VERIFY(native_mode() == NATIVE_OFF && !heap_in_window(block, &offset),
                   "realloc() of what malloc() did not return", block);
         return __libc_realloc(block, bytes);
     }
