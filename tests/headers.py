@@ -1,20 +1,24 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Each header compiles alone; the public ones as C99 too. Says in TAP how it went."""
+"""Each header compiles alone; the public ones as C99 and C++ too. Says in TAP how it went."""
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wundef", "-Wstrict-prototypes", "-Werror"]
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wundef", "-Werror"]
 
 
 def compiles(header, standard):
-    command = [*shlex.split(os.environ.get("CC", "cc")), "-x", "c", "-fsyntax-only",
-               f"-std={standard}", "-D_GNU_SOURCE", "-DHG_CHECK=2", "-I", TOP / "src",
-               "-I", TOP / "include", *WARNINGS, "-"]
+    if standard.startswith("c++"):
+        language = ["c++", "-x", "c++"]
+    else:
+        language = [*shlex.split(os.environ.get("CC", "cc")), "-x", "c", "-Wstrict-prototypes"]
+    command = [*language, "-fsyntax-only", f"-std={standard}", "-D_GNU_SOURCE", "-DHG_CHECK=2",
+               "-I", TOP / "src", "-I", TOP / "include", *WARNINGS, "-"]
     done = subprocess.run(command, input=f'#include "{header}"\n', text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return done.returncode == 0, done.stdout
@@ -22,7 +26,8 @@ def compiles(header, standard):
 
 def main():
     cases = [(path, "c17") for path in sorted(TOP.glob("src/**/*.h"))]
-    cases += [(path, std) for path in sorted(TOP.glob("include/**/*.h")) for std in ("c99", "c17")]
+    standards = ["c99", "c17"] + ["c++11"] * (shutil.which("c++") is not None)
+    cases += [(path, std) for path in sorted(TOP.glob("include/**/*.h")) for std in standards]
     print(f"1..{len(cases)}")
     for number, (path, standard) in enumerate(cases, 1):
         good, said = compiles(path, standard)

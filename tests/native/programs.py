@@ -58,12 +58,14 @@ class Case(harness.Case):
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
-        for _ in range(200):
+        deadline = time.monotonic() + harness.TIMEOUT
+        while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
                 self.assertIsNone(server.poll(), "the server has ended")
+                self.assertLess(time.monotonic(), deadline, "the server does not answer")
                 time.sleep(0.05)
         maps = Path(f"/proc/{server.pid}/maps").read_text()
         self.assertIn("libheapglass-preload.so", maps)
