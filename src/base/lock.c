@@ -109,7 +109,7 @@ void lock_reset(struct lock *lock)
 {
     lock_holds_all = false;
 #if HG_CHECK >= 1
-    ranks_held = 0;
+    ranks_held &= ~(1u << lock->rank); /* others may be held */
 #endif
     atomic_store_explicit(&lock->word, 0, memory_order_relaxed);
 }
