@@ -227,12 +227,18 @@ static inline HG_RACY void *link_read(const void *block)
     return (void *)word;
 }
 
-static inline void link_write(void *block, const void *next)
+/* `key`: heap_link_key. */
+static inline void link_write_by(uintptr_t key, void *block, const void *next)
 {
     uintptr_t word = (uintptr_t)next;
-    if (HG_UNLIKELY(heap_link_key != 0))
-        word = __builtin_bswap64(word ^ heap_link_key ^ (uintptr_t)block);
+    if (HG_UNLIKELY(key != 0))
+        word = __builtin_bswap64(word ^ key ^ (uintptr_t)block);
     *(uintptr_t *)block = word;
+}
+
+static inline void link_write(void *block, const void *next)
+{
+    link_write_by(heap_link_key, block, next);
 }
 
 static inline guard *pool_guards(const struct pool *pool) /* of a hardened heap */

@@ -58,10 +58,11 @@ static void set_fast(struct pool *pool, struct thread_heap *heap)
 
 /* --- the ring ---------------------------------------------------------------- */
 
-static void ring_insert_first(struct thread_heap *heap, struct pool *pool)
+/* `ring`: its place in the heap's ring[]. */
+static inline void ring_insert(struct pool **ring, struct pool *pool)
 {
     uint32_t slot = pool_slot(pool);
-    struct pool *head = heap->ring[pool->class];
+    struct pool *head = *ring;
     if (head == &pool_exhausted) {
         pool->next = pool->prev = slot;
     } else {
@@ -70,7 +71,12 @@ static void ring_insert_first(struct thread_heap *heap, struct pool *pool)
         pool_at_slot(pool->prev)->next = slot;
         head->prev = slot;
     }
-    heap->ring[pool->class] = pool;
+    *ring = pool;
+}
+
+static void ring_insert_first(struct thread_heap *heap, struct pool *pool)
+{
+    ring_insert(&heap->ring[pool->class], pool);
 }
 
 static bool ring_only(const struct pool *pool)
@@ -279,21 +285,27 @@ void pool_set_used(struct thread_heap *heap, struct pool *pool)
 {
     if (HG_UNLIKELY(heap_is_object(heap)) && pool_state(pool) == POOL_FULL)
         full_remove(heap, pool);
-    struct pool *head = heap->ring[pool->class];
-    ring_insert_first(heap, pool);
+    struct pool **ring = &heap->ring[pool->class];
+    struct pool *head = *ring;
+    ring_insert(ring, pool);
     if (head->free != NULL)
-        heap->ring[pool->class] = head; /* which makes the other the last one */
+        *ring = head; /* which makes the other the last one */
     heap->opened++;
     set_state(pool, POOL_USED);
     set_fast(pool, heap);
 }
 
-void pool_set_full(struct thread_heap *heap, struct pool *pool)
+HG_ALWAYS_INLINE void set_full(struct thread_heap *heap, struct pool *pool)
 {
     if (HG_UNLIKELY(heap_is_object(heap)))
         full_insert(heap, pool);
     set_fast(pool, NULL);
     set_state(pool, POOL_FULL);
+}
+
+void pool_set_full(struct thread_heap *heap, struct pool *pool)
+{
+    set_full(heap, pool);
 }
 
 void pool_move(struct thread_heap *from, struct thread_heap *to, struct pool *pool)
@@ -323,11 +335,14 @@ static void pool_carve(struct thread_heap *heap, struct pool *pool)
     uint32_t to = page_first_block(c, page + 1);
     char *first = pool_start(pool) + c->lead + (size_t)from * c->bytes;
     char *block = first;
+    uintptr_t key =
+        heap_link_key; /* a block might be it, for all the compiler knows */
+    size_t bytes = c->bytes;
     for (uint32_t i = from + 1; i < to; i++) {
-        link_write(block, block + c->bytes);
-        block += c->bytes;
+        link_write_by(key, block, block + bytes);
+        block += bytes;
     }
-    link_write(block, NULL);
+    link_write_by(key, block, NULL);
     if (HG_UNLIKELY(is_guarded(pool)))
         memset((void *)(pool_guards(pool) + from), 0, (to - from) * sizeof(guard));
     pool->absent &= pool->absent - 1;
@@ -367,7 +382,7 @@ static inline bool ring_refill(struct thread_heap *heap, size_t class)
             return false;
         if (pool->absent == 0) {
             ring_remove(heap, pool);
-            pool_set_full(heap, pool);
+            set_full(heap, pool);
             heap->opened -= heap->opened != 0;
             continue;
         }

@@ -36,13 +36,6 @@ bool domain_watch(const void *object)
     return false;
 }
 
-struct heap *domain_heap_joined(enum py_domain domain)
-{
-    if (HG_UNLIKELY(apart_unsettled))
-        apart_settle();
-    return domain == PY_RAW ? heap_mine : heap_ours_joined();
-}
-
 /*
  * Before an interpreter begins that may have a lock of its own, and so not take
  * turns with the others, the block of its state is allocated: in 3.12 by whoever

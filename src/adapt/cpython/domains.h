@@ -5,6 +5,7 @@
 #ifndef HG_ADAPT_CPYTHON_DOMAINS_H
 #define HG_ADAPT_CPYTHON_DOMAINS_H
 
+#include "adapt/cpython/apart.h"
 #include "adapt/cpython/python.h"
 #include "heap/heap.h"
 #include "trace/block.h"
@@ -46,7 +47,12 @@ HG_ALWAYS_INLINE struct heap *domain_heap(enum py_domain domain)
 }
 
 /* The same for the slow functions of the heap. */
-struct heap *domain_heap_joined(enum py_domain domain);
+static inline struct heap *domain_heap_joined(enum py_domain domain)
+{
+    if (HG_UNLIKELY(apart_unsettled))
+        apart_settle();
+    return domain == PY_RAW ? heap_mine : heap_ours_joined();
+}
 
 /*
  * Have frames_block_died() told when the block ends in which an object lies: at its

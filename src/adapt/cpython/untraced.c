@@ -12,17 +12,10 @@ static HG_NOINLINE void *plain_malloc_slow(enum py_domain domain, size_t bytes)
 {
     struct owner nobody = {.node = LEDGER_NO_NODE};
     struct heap *heap = domain_heap_joined(domain);
-    size_t class = heap_small_class(bytes);
     struct pool *pool;
 
-    /* The first try is for another heap than that of the fast path. */
-    if (heap_is_small(bytes)) {
-        void *block = heap_alloc_fast(heap, class, &pool);
-        if (block == NULL && heap_refill(heap, class))
-            block = heap_alloc_fast(heap, class, &pool);
-        if (block != NULL)
-            return block;
-    }
+    if (heap_is_small(bytes) && heap_refill(heap, heap_small_class(bytes)))
+        return heap_alloc_fast(heap, heap_small_class(bytes), &pool);
     return domain_alloc(nobody, domain, bytes, false);
 }
 
@@ -58,12 +51,9 @@ static HG_NOINLINE void plain_free_slow(enum py_domain domain, void *block)
 {
     struct heap *heap = domain_heap_joined(domain);
     size_t offset;
-    struct pool *pool = heap_fast_pool(heap, block, &offset);
 
-    if (pool == NULL && heap_reopen(heap, block))
-        pool = heap_fast_pool(heap, block, &offset);
-    if (pool != NULL)
-        heap_free_fast(pool, block);
+    if (heap_reopen(heap, block))
+        heap_free_fast(heap_fast_pool(heap, block, &offset), block);
     else
         domain_free(true, domain, block);
 }
