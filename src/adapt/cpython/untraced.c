@@ -19,7 +19,7 @@ static HG_NOINLINE void *plain_malloc_slow(enum py_domain domain, size_t bytes)
     return domain_alloc(nobody, domain, bytes, false);
 }
 
-HG_ALWAYS_INLINE void *untraced_malloc(enum py_domain domain, size_t bytes)
+HG_ALWAYS_INLINE void *plain_malloc(enum py_domain domain, size_t bytes)
 {
     struct pool *pool;
 
@@ -30,21 +30,6 @@ HG_ALWAYS_INLINE void *untraced_malloc(enum py_domain domain, size_t bytes)
             return block;
     }
     return plain_malloc_slow(domain, bytes);
-}
-
-HG_ALWAYS_INLINE void *untraced_calloc(enum py_domain domain, size_t count,
-                                       size_t bytes)
-{
-    size_t product;
-
-    if (!domain_product(count, bytes, &product))
-        return NULL;
-    if (product <= SMALL_MAX) {
-        void *block = untraced_malloc(domain, product);
-        return block != NULL ? memset(block, 0, domain_bytes(product)) : NULL;
-    }
-    return domain_alloc((struct owner){.node = LEDGER_NO_NODE}, domain, product,
-                        true);
 }
 
 static HG_NOINLINE void plain_free_slow(enum py_domain domain, void *block)
@@ -58,7 +43,7 @@ static HG_NOINLINE void plain_free_slow(enum py_domain domain, void *block)
         domain_free(true, domain, block);
 }
 
-HG_ALWAYS_INLINE void untraced_free(enum py_domain domain, void *block)
+HG_ALWAYS_INLINE void plain_free(enum py_domain domain, void *block)
 {
     size_t offset;
 
@@ -92,14 +77,14 @@ static HG_NOINLINE void *plain_move_small(enum py_domain domain,
     return moved;
 }
 
-HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block,
-                                        size_t bytes)
+HG_ALWAYS_INLINE void *plain_realloc(enum py_domain domain, void *block,
+                                     size_t bytes)
 {
     size_t offset;
     size_t n = domain_bytes(bytes);
 
     if (block == NULL)
-        return untraced_malloc(domain, bytes);
+        return plain_malloc(domain, bytes);
     struct pool *pool = heap_fast_pool(domain_heap(domain), block, &offset);
     if (pool == NULL || n > SMALL_MAX)
         return plain_resize(domain, block, n);
@@ -108,38 +93,8 @@ HG_ALWAYS_INLINE void *untraced_realloc(enum py_domain domain, void *block,
     return plain_move_small(domain, pool, block, n);
 }
 
-#define UNTRACED(domain)                                                           \
-    static void *plain_malloc_##domain(void *context, size_t bytes)                \
-    {                                                                              \
-        (void)context;                                                             \
-        return untraced_malloc(domain, bytes);                                     \
-    }                                                                              \
-    static void *plain_calloc_##domain(void *context, size_t count, size_t bytes)  \
-    {                                                                              \
-        (void)context;                                                             \
-        return untraced_calloc(domain, count, bytes);                              \
-    }                                                                              \
-    static void plain_free_##domain(void *context, void *block)                    \
-    {                                                                              \
-        (void)context;                                                             \
-        untraced_free(domain, block);                                              \
-    }                                                                              \
-    static void *plain_realloc_##domain(void *context, void *block, size_t bytes)  \
-    {                                                                              \
-        (void)context;                                                             \
-        return untraced_realloc(domain, block, bytes);                             \
-    }
-UNTRACED(PY_RAW)
-UNTRACED(PY_MEM)
-UNTRACED(PY_OBJ)
+/* --- on a hardened heap, whose blocks come and go by functions ---------------- */
 
-#define PLAIN(domain)                                                              \
-    [domain] = {NULL, plain_malloc_##domain, plain_calloc_##domain,                \
-                plain_realloc_##domain, plain_free_##domain}
-static const struct py_allocator plain[PY_DOMAINS] = {PLAIN(PY_RAW), PLAIN(PY_MEM),
-                                                      PLAIN(PY_OBJ)};
-
-/* The same on a hardened heap, whose blocks come and go by functions. */
 HG_ALWAYS_INLINE void *hardened_malloc(enum py_domain domain, size_t bytes)
 {
     void *block = NULL;
@@ -159,47 +114,14 @@ HG_ALWAYS_INLINE void hardened_free(enum py_domain domain, void *block)
         plain_free_slow(domain, block);
 }
 
-HG_ALWAYS_INLINE void *hardened_calloc(enum py_domain domain, size_t count,
-                                       size_t bytes)
+HG_ALWAYS_INLINE void *hardened_realloc(enum py_domain domain, void *block,
+                                        size_t bytes)
 {
-    size_t product;
-
-    if (!domain_product(count, bytes, &product))
-        return NULL;
-    if (!heap_is_small(product))
-        return untraced_calloc(domain, count, bytes);
-    void *block = hardened_malloc(domain, product);
-    return block != NULL ? memset(block, 0, product) : NULL;
+    return plain_realloc(domain, block, bytes);
 }
 
-#define HARDENED(domain)                                                           \
-    static void *hardened_malloc_##domain(void *context, size_t bytes)             \
-    {                                                                              \
-        (void)context;                                                             \
-        return hardened_malloc(domain, bytes);                                     \
-    }                                                                              \
-    static void *hardened_calloc_##domain(void *context, size_t count,             \
-                                          size_t bytes)                            \
-    {                                                                              \
-        (void)context;                                                             \
-        return hardened_calloc(domain, count, bytes);                              \
-    }                                                                              \
-    static void hardened_free_##domain(void *context, void *block)                 \
-    {                                                                              \
-        (void)context;                                                             \
-        hardened_free(domain, block);                                              \
-    }
-HARDENED(PY_RAW)
-HARDENED(PY_MEM)
-HARDENED(PY_OBJ)
+/* --- where frees are checked -------------------------------------------------- */
 
-#define HARDENED_ENTRY(domain)                                                     \
-    [domain] = {NULL, hardened_malloc_##domain, hardened_calloc_##domain,          \
-                plain_realloc_##domain, hardened_free_##domain}
-static const struct py_allocator hardened[PY_DOMAINS] = {
-    HARDENED_ENTRY(PY_RAW), HARDENED_ENTRY(PY_MEM), HARDENED_ENTRY(PY_OBJ)};
-
-/* The same where frees are checked. */
 static HG_NOINLINE void *checked_malloc_slow(enum py_domain domain, size_t bytes)
 {
     struct owner nobody = {.node = LEDGER_NO_NODE};
@@ -220,19 +142,6 @@ HG_ALWAYS_INLINE void *checked_malloc(enum py_domain domain, size_t bytes)
             return block;
     }
     return checked_malloc_slow(domain, bytes);
-}
-
-HG_ALWAYS_INLINE void *checked_calloc(enum py_domain domain, size_t count,
-                                      size_t bytes)
-{
-    size_t product;
-
-    if (!domain_product(count, bytes, &product))
-        return NULL;
-    if (!heap_is_small(product))
-        return untraced_calloc(domain, count, bytes);
-    void *block = checked_malloc(domain, product);
-    return block != NULL ? memset(block, 0, product) : NULL;
 }
 
 static HG_NOINLINE void checked_free_slow(enum py_domain domain, void *block)
@@ -279,38 +188,57 @@ HG_ALWAYS_INLINE void *checked_realloc(enum py_domain domain, void *block,
     return checked_move_small(domain, block, heap_small_bytes(pool->class), n);
 }
 
-#define CHECKED(domain)                                                            \
-    static void *checked_malloc_##domain(void *context, size_t bytes)              \
-    {                                                                              \
-        (void)context;                                                             \
-        return checked_malloc(domain, bytes);                                      \
-    }                                                                              \
-    static void *checked_calloc_##domain(void *context, size_t count,              \
-                                         size_t bytes)                             \
-    {                                                                              \
-        (void)context;                                                             \
-        return checked_calloc(domain, count, bytes);                               \
-    }                                                                              \
-    static void checked_free_##domain(void *context, void *block)                  \
-    {                                                                              \
-        (void)context;                                                             \
-        checked_free(domain, block);                                               \
-    }                                                                              \
-    static void *checked_realloc_##domain(void *context, void *block,              \
-                                          size_t bytes)                            \
-    {                                                                              \
-        (void)context;                                                             \
-        return checked_realloc(domain, block, bytes);                              \
-    }
-CHECKED(PY_RAW)
-CHECKED(PY_MEM)
-CHECKED(PY_OBJ)
+/* --- a set of functions for each --------------------------------------------- */
 
-#define CHECKED_ENTRY(domain)                                                      \
-    [domain] = {NULL, checked_malloc_##domain, checked_calloc_##domain,            \
-                checked_realloc_##domain, checked_free_##domain}
-static const struct py_allocator checked[PY_DOMAINS] = {
-    CHECKED_ENTRY(PY_RAW), CHECKED_ENTRY(PY_MEM), CHECKED_ENTRY(PY_OBJ)};
+/* Zeroed ones that are not small. */
+static HG_NOINLINE void *calloc_other(enum py_domain domain, size_t bytes)
+{
+    return domain_alloc((struct owner){.node = LEDGER_NO_NODE}, domain, bytes,
+                        true);
+}
+
+#define FUNCTIONS(kind, domain)                                                    \
+    static void *kind##_malloc_##domain(void *context, size_t bytes)               \
+    {                                                                              \
+        (void)context;                                                             \
+        return kind##_malloc(domain, bytes);                                       \
+    }                                                                              \
+    static void *kind##_calloc_##domain(void *context, size_t count, size_t bytes) \
+    {                                                                              \
+        size_t product;                                                            \
+        (void)context;                                                             \
+        if (!domain_product(count, bytes, &product))                               \
+            return NULL;                                                           \
+        if (!heap_is_small(product))                                               \
+            return calloc_other(domain, product);                                  \
+        void *block = kind##_malloc(domain, product);                              \
+        return block != NULL ? memset(block, 0, product) : NULL;                   \
+    }                                                                              \
+    static void *kind##_realloc_##domain(void *context, void *block, size_t bytes) \
+    {                                                                              \
+        (void)context;                                                             \
+        return kind##_realloc(domain, block, bytes);                               \
+    }                                                                              \
+    static void kind##_free_##domain(void *context, void *block)                   \
+    {                                                                              \
+        (void)context;                                                             \
+        kind##_free(domain, block);                                                \
+    }
+
+#define ENTRY(kind, domain)                                                        \
+    [domain] = {NULL, kind##_malloc_##domain, kind##_calloc_##domain,              \
+                kind##_realloc_##domain, kind##_free_##domain}
+
+#define SET(kind)                                                                  \
+    FUNCTIONS(kind, PY_RAW)                                                        \
+    FUNCTIONS(kind, PY_MEM)                                                        \
+    FUNCTIONS(kind, PY_OBJ)                                                        \
+    static const struct py_allocator kind[PY_DOMAINS] = {                          \
+        ENTRY(kind, PY_RAW), ENTRY(kind, PY_MEM), ENTRY(kind, PY_OBJ)};
+
+SET(plain)
+SET(hardened)
+SET(checked)
 
 const struct py_allocator *untraced_hooks(void)
 {
