@@ -170,9 +170,8 @@ void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place)
     return heap_alloc_in(heap_mine, align, bytes, false, place);
 }
 
-/* Not a block of a pool of this heap's. */
-static __attribute__((noinline)) void free_other(const struct thread_heap *heap,
-                                                 struct pool *pool, size_t offset,
+/* A large block, or none: then it is said what is wrong with it. */
+static __attribute__((noinline)) void free_large(struct pool *pool, size_t offset,
                                                  void *block)
 {
     enum pool_state state = pool_state(pool);
@@ -185,25 +184,25 @@ static __attribute__((noinline)) void free_other(const struct thread_heap *heap,
     HG_VERIFY((uint32_t)product < pool->reciprocal, "not the start of a block",
               block);
     HG_VERIFY(product >> 32 < pool_capacity(pool), "not a block", block);
-    uint32_t id = pool_owner(pool);
-    HG_VERIFY(id != SYSTEM_HEAP, "not a block of a caller", block);
-    HG_VERIFY(id != heap->id, "block freed twice, or never allocated", block);
-    remote_free(pool, block);
+    HG_VERIFY(pool_owner(pool) != SYSTEM_HEAP, "not a block of a caller", block);
+    HG_VERIFY(false, "block freed twice, or never allocated", block);
 }
 
-static HG_COLD void free_huge(void *block)
+bool heap_free_huge(void *block)
 {
-    if (heap_hardened)
+    if (HG_UNLIKELY(heap_hardened))
         huge_verify(block);
-    HG_VERIFY(huge_free(block), "not a block of this heap", block);
+    if (!huge_free(block))
+        return false;
     slow_end();
+    return true;
 }
 
 HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
 {
     size_t offset;
     if (HG_UNLIKELY(!heap_in_window(block, &offset))) {
-        free_huge(block);
+        HG_VERIFY(heap_free_huge(block), "not a block of this heap", block);
         return;
     }
     if (HG_UNLIKELY(heap_hardened)) {
@@ -216,12 +215,13 @@ HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
     size_t within = within_pool(offset);
     uint64_t product = pool_product(pool, within);
     enum pool_state state = pool_state(pool);
-    /* A block of a medium class, or of a full pool. */
-    if (HG_LIKELY((state == POOL_USED || state == POOL_FULL) &&
-                  pool_owner(pool) == heap->id &&
+    uint32_t owner = pool_owner(pool);
+    bool begins = (state == POOL_USED || state == POOL_FULL) &&
                   (uint32_t)product < pool->reciprocal &&
-                  product >> 32 < pool_capacity(pool) &&
-                  !pool_absent_at(pool, within) && block != pool->free)) {
+                  product >> 32 < pool_capacity(pool);
+    /* A block of a medium class, or of a full pool. */
+    if (HG_LIKELY(begins && owner == heap->id && !pool_absent_at(pool, within) &&
+                  block != pool->free)) {
         *(void **)block = pool->free;
         pool->free = block;
         pool->used--;
@@ -234,7 +234,10 @@ HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
             heap_pool_emptied(pool);
         return;
     }
-    free_other(heap, pool, offset, block);
+    if (HG_LIKELY(begins && owner != heap->id && owner != SYSTEM_HEAP))
+        remote_free(pool, block);
+    else
+        free_large(pool, offset, block);
 }
 
 void heap_free_slow(void *block)

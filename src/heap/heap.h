@@ -254,6 +254,9 @@ void *heap_alloc_aligned(size_t align, size_t bytes, struct place *place);
    `block` is inside the window or the table of huge blocks but no live block. */
 void heap_free_slow(void *block);
 
+/* The same of a block outside of the window; false: it is not ours. */
+bool heap_free_huge(void *block);
+
 /* Fill *place; false when `block` is not ours. */
 bool heap_find(const void *block, struct place *place);
 static inline bool heap_owns(const void *block)

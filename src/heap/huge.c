@@ -39,6 +39,9 @@ static size_t chunk_bytes; /* of all records, used or free */
 static struct huge_kept kept[KEPT_MAPPINGS];
 static size_t kept_bytes;
 static _Atomic unsigned kept_count; /* relaxed: read without the lock as a hint */
+static _Atomic uint32_t kept_since_ms; /* no kept one is older; the same */
+static bool limited;                   /* pages_limited(), when we last asked */
+static uint32_t limited_ms;            /* when that was */
 
 struct huge_record **const *const huge_table_at = &table;
 const size_t *const huge_size_at = &table_size;
@@ -177,11 +180,29 @@ static size_t kept_bytes_max(void)
     return max < KEPT_BYTES_MAX ? max : KEPT_BYTES_MAX;
 }
 
+/* The system is asked again when the clock has gone on. */
+static bool is_limited(uint32_t now)
+{
+    if (now != limited_ms || limited) {
+        limited = pages_limited();
+        limited_ms = now;
+    }
+    return limited;
+}
+
+static void kept_put(unsigned i, struct huge_kept new)
+{
+    if (atomic_fetch_add_explicit(&kept_count, 1, memory_order_relaxed) == 0)
+        atomic_store_explicit(&kept_since_ms, new.since_ms, memory_order_relaxed);
+    kept[i] = new;
+    kept_bytes += new.bytes;
+}
+
 /* Keep the mapping and return what has to go for it, or return the mapping itself.
  */
 static struct huge_kept kept_insert(struct huge_kept new)
 {
-    if (new.bytes > kept_bytes_max() || pages_limited())
+    if (new.bytes > kept_bytes_max() || is_limited(new.since_ms))
         return new;
     unsigned i = kept_oldest();
     struct huge_kept old = {NULL, 0, 0};
@@ -191,14 +212,10 @@ static struct huge_kept kept_insert(struct huge_kept new)
         /* Rare; the next slow paths find the others old. */
         if (old.start == NULL)
             return new;
-        kept[i] = old;
-        kept_bytes += old.bytes;
-        atomic_fetch_add_explicit(&kept_count, 1, memory_order_relaxed);
+        kept_put(i, old);
         return new;
     }
-    kept[i] = new;
-    kept_bytes += new.bytes;
-    atomic_fetch_add_explicit(&kept_count, 1, memory_order_relaxed);
+    kept_put(i, new);
     return old;
 }
 
@@ -214,12 +231,16 @@ static size_t fitness(const struct huge_kept *k, size_t bytes)
 
 static struct huge_kept kept_find(size_t bytes)
 {
-    unsigned best = 0;
-    for (unsigned i = 1; i < KEPT_MAPPINGS; i++)
-        if (fitness(&kept[i], bytes) > fitness(&kept[best], bytes))
-            best = i;
-    return fitness(&kept[best], bytes) != 0 ? kept_remove(best)
-                                            : (struct huge_kept){NULL, 0, 0};
+    unsigned best = KEPT_MAPPINGS;
+    size_t most = 0;
+    if (atomic_load_explicit(&kept_count, memory_order_relaxed) == 0)
+        return (struct huge_kept){NULL, 0, 0};
+    for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
+        size_t fits = fitness(&kept[i], bytes);
+        best = fits > most ? i : best;
+        most = fits > most ? fits : most;
+    }
+    return most != 0 ? kept_remove(best) : (struct huge_kept){NULL, 0, 0};
 }
 
 /* Make what was kept as large as is needed; else it is gone. */
@@ -243,13 +264,19 @@ static size_t drop(uint32_t age_ms)
     unsigned n = 0;
     size_t bytes = 0;
     lock_take(&huge_lock);
+    uint32_t now = now_ms();
+    uint32_t oldest = 0; /* of those that stay: its age */
     for (unsigned i = 0; i < KEPT_MAPPINGS; i++) {
-        if (kept[i].start != NULL && now_ms() - kept[i].since_ms >= age_ms) {
+        uint32_t age = now - kept[i].since_ms;
+        if (kept[i].start != NULL && age >= age_ms) {
             gone[n] = kept_remove(i);
             bytes += gone[n].bytes;
             n++;
+        } else if (kept[i].start != NULL && age > oldest) {
+            oldest = age;
         }
     }
+    atomic_store_explicit(&kept_since_ms, now - oldest, memory_order_relaxed);
     held_sub(bytes);
     lock_release(&huge_lock);
     while (n-- > 0)
@@ -259,7 +286,9 @@ static size_t drop(uint32_t age_ms)
 
 void huge_drop_old(void)
 {
-    if (atomic_load_explicit(&kept_count, memory_order_relaxed) != 0)
+    if (atomic_load_explicit(&kept_count, memory_order_relaxed) != 0 &&
+        now_ms() - atomic_load_explicit(&kept_since_ms, memory_order_relaxed) >=
+            KEPT_MS)
         drop(KEPT_MS);
 }
 

@@ -90,6 +90,20 @@ static HG_COLD _Noreturn void freed_twice(const void *block, uint32_t tag)
     base_panic(line, block);
 }
 
+/* Without accounts every block is ours, and the heap finds out what kind it is. */
+static void free_plain(void *block)
+{
+    size_t offset;
+
+    if (heap_frees_checked && heap_checked_free_fast(heap_mine, block))
+        return;
+    if (heap_in_window(block, &offset))
+        heap_free_slow(block);
+    else
+        HG_VERIFY(heap_free_huge(block), "free() of what malloc() did not return",
+                  block);
+}
+
 static HG_NOINLINE void free_other(void *block)
 {
     struct place place;
@@ -97,16 +111,8 @@ static HG_NOINLINE void free_other(void *block)
 
     if (block == NULL)
         return;
-    if (heap_frees_checked && native_mode() == NATIVE_PLAIN &&
-        heap_checked_free_fast(heap_mine, block))
-        return;
-    if (native_mode() == NATIVE_PLAIN && heap_reopen(heap_mine, block)) {
-        heap_free_fast(heap_fast_pool(heap_mine, block, &offset), block);
-        return;
-    }
-    if (heap_hardened && native_mode() == NATIVE_PLAIN &&
-        heap_in_window(block, &offset)) {
-        heap_hard_give(heap_mine, block);
+    if (HG_LIKELY(native_mode() == NATIVE_PLAIN)) {
+        free_plain(block);
         return;
     }
     bool found = heap_find(block, &place);
