@@ -108,7 +108,8 @@ static Value range(Machine *vm, Value self, int count, Value *argument)
         return ABSENT;
     }
     List *list = new_object(vm, &List_type);
-    for (double i = 0; i < count_of; i++)
+    uint32_t end = count_of > 0 ? (uint32_t)count_of : 0;
+    for (uint32_t i = 0; i < end; i++)
         list_add(list, from_number(from + i));
     return from_object(list);
 }
