@@ -464,7 +464,8 @@ static inline char *take_first(struct pool *pool, uint32_t index, size_t usable)
     char *block = pool->free;
     void *next = link_read(block);
     unsigned word = guard_of(pool, index);
-    if (HG_UNLIKELY(is_used_word(word)) || HG_UNLIKELY(!may_be_next(pool, block, next)))
+    if (HG_UNLIKELY(is_used_word(word)) ||
+        HG_UNLIKELY(!may_be_next(pool, block, next)))
         bad_link(pool, index, on_reuse);
     if (HG_LIKELY(word != 0) &&
         HG_UNLIKELY(!is_poisoned_behind_link(block, usable)))

@@ -153,7 +153,7 @@ struct heap_space {
         bytes; /* of the window in use; descriptors below it are all mapped
                   and visible: release by arenas_grow(), acquire by readers */
     /* Where frees are checked; else NULL, and 0 for ever.  See live.c. */
-    _Atomic uint8_t *live;    /* enum block_life for each BLOCK_ALIGN bytes */
+    _Atomic uint8_t *live;     /* enum block_life for each BLOCK_ALIGN bytes */
     _Atomic size_t live_count; /* entries; as `bytes` */
 };
 
