@@ -328,7 +328,7 @@ static int walk_huge(struct walk *walk)
 static int walk_tables(struct walk *walk)
 {
     const void *const tables[] = {walk->anatomy.heaps, walk->anatomy.arenas,
-                                  walk->anatomy.pools};
+                                  walk->anatomy.pools, walk->anatomy.live};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         struct table table;
         if (!copy(walk, tables[i], &table, sizeof table))

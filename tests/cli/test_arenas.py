@@ -18,10 +18,11 @@ import sys; sys.stdin.read()
 
 
 class Arenas(case.Case):
-    def start(self, text):
+    def start(self, text, *options):
         self.write(text)
         program = subprocess.Popen(
-            [harness.COMMAND, "run", "-o", "live.hg", "--", sys.executable, "program.py"],
+            [harness.COMMAND, "run", "-o", f"live{''.join(options)}.hg", *options, "--",
+             sys.executable, "program.py"],
             cwd=self.dir, env=self.environment, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True)
         self.addCleanup(program.stdout.close)
@@ -47,7 +48,11 @@ class Arenas(case.Case):
         self.assertLess(two[0]["goes_back_bytes"], 1.2 * two[0]["live_bytes"])
 
     def test_pages_are_counted_once(self):
-        pid = self.start(SPARSE)
+        for options in [], ["--hardened"], ["--hardened=frees"]:
+            with self.subTest(options):
+                self.count_pages(self.start(SPARSE, *options))
+
+    def count_pages(self, pid):
         found = self.arenas(pid)
         self.assertEqual(found["unread_pools"], 0)
         self.assertEqual(sum(a["resident_bytes"] for a in found["arenas"]),

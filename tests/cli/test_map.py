@@ -66,6 +66,21 @@ class Map(case.Case):
                 self.assertEqual(found["parts"]["unread"], 0)
                 self.assertLess(found["parts"]["unaccounted"], 2 << 20)
 
+    def test_they_do_where_the_heap_is_hardened(self):
+        for option in "--hardened", "--hardened=frees":
+            for name in "small objects", "freed", "sparse", "large", "huge", "threads":
+                with self.subTest(option, name=name):
+                    found = self.sums(self.start(PROGRAMS[name], option))
+                    self.assertEqual(found["parts"]["unread"], 0)
+                    self.assertLess(found["parts"]["unaccounted"], 2 << 20)
+
+    def test_what_is_in_quarantine_is_not_live(self):
+        text = "x = [bytearray(400) for i in range(10000)]\nx = x[::2]"
+        plain, hardened = (self.map(self.start(text, *options).pid)["parts"]
+                           for options in ([], ["--hardened"]))
+        self.assertAlmostEqual(plain["live"], hardened["live"], delta=200000)
+        self.assertGreaterEqual(hardened["freed"], 1000000)
+
     def test_programs_that_are_not_watched_have_maps_too(self):
         program = self.start("x = [[i] for i in range(100000)]", watched=False)
         found = self.sums(program)
