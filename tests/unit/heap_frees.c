@@ -215,8 +215,8 @@ static void odd_address(void)
 
 static void middle_of_a_medium_block(void)
 {
-    char *block = take(5000);
-    give(block + 4096);
+    char *block = take(MEDIUM_MAX / 3);
+    give(block + 1024);
 }
 
 static void middle_of_a_large_block(void)
