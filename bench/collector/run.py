@@ -9,11 +9,15 @@ import argparse
 import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
+import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(1, str(HERE.parents[1] / "tests"))
+
+import interpreters  # noqa: E402  (the path is set above)
+
 # The same graph, of CPython's objects: instances, dicts and lists with fields in the same
 # proportions; leaves are floats, which its collector does not see.
 PYTHON = """
@@ -64,9 +68,10 @@ def output(*command):
 def pythons():
     found = {}
     for version in "3.11", "3.13":
-        path = shutil.which(f"python{version}")
-        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
-            found[f"CPython {version}"] = path
+        try:
+            found[f"CPython {version}"] = interpreters.find(version)
+        except interpreters.Missing:
+            pass
     return found
 
 

@@ -248,6 +248,7 @@ hg_status hg_get_tag(const void *block, uint32_t *out)
     return HG_OK;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): text_put() writes there */
 static size_t tell_tag(uint32_t word, unsigned depth, char *out, size_t room)
 {
     struct text text = {out, 0, room};
