@@ -65,9 +65,10 @@ enum {
 };
 
 /*
- * A new heap, with pools of its own.  NULL: no memory.  It holds nothing until the
- * first block; then whole pools, of 16 KiB and more, for each size class in use:
- * for a handful of blocks the default heap is the better one.
+ * A new heap, with pools of its own.  NULL: no memory, or other flags than those.
+ * It holds nothing until the first block; then whole pools, of 16 KiB and more, for
+ * each size class in use: for a handful of blocks the default heap is the better
+ * one.
  */
 HG_API hg_heap *hg_heap_open(unsigned flags);
 

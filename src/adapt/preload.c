@@ -22,6 +22,7 @@
 #include "trace/book.h"
 #include "trace/requests.h"
 #include "trace/session.h"
+#include "trace/site.h"
 #include "trace/timeline.h"
 
 #include <pthread.h>
@@ -187,8 +188,10 @@ __attribute__((constructor)) static void start(int count, char **arguments)
     session_adapter.forked = forked;
     session_adapter.mappings = mappings_walk;
     session_adapter.chunks = &chunks;
-    if (session.config.mode != LEDGER_MODE_UNTRACED)
+    if (session.config.mode != LEDGER_MODE_UNTRACED) {
         heap_keep_tags();
+        heap_tell_tag = site_tell;
+    }
     if (session_start() != HG_OK) {
         native_leave();
         return;

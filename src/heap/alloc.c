@@ -175,16 +175,18 @@ static __attribute__((noinline)) void free_large(struct pool *pool, size_t offse
                                                  void *block)
 {
     enum pool_state state = pool_state(pool);
-    HG_VERIFY(state != POOL_FREE, "block freed twice, or never allocated", block);
+    if (state == POOL_FREE)
+        bad_free_of_slot(pool, block);
     if (state == POOL_LARGE) {
         large_free(pool, block);
         return;
     }
     uint64_t product = pool_product(pool, within_pool(offset));
-    HG_VERIFY((uint32_t)product < pool->reciprocal, "not the start of a block",
-              block);
-    HG_VERIFY(product >> 32 < pool_capacity(pool), "not a block", block);
-    HG_VERIFY(pool_owner(pool) != SYSTEM_HEAP, "not a block of a caller", block);
+    if (pool_owner(pool) != SYSTEM_HEAP) {
+        HG_VERIFY((uint32_t)product < pool->reciprocal, "not the start of a block",
+                  block);
+        HG_VERIFY(product >> 32 < pool_capacity(pool), "not a block", block);
+    }
     HG_VERIFY(false, "block freed twice, or never allocated", block);
 }
 
@@ -264,7 +266,7 @@ bool heap_find(const void *block, struct place *place)
     uint64_t product = pool_product(pool, within_pool(offset));
     if (state == POOL_FREE || state == POOL_LARGE ||
         (uint32_t)product >= pool->reciprocal ||
-        product >> 32 >= pool_capacity(pool))
+        product >> 32 >= pool_capacity(pool) || pool_owner(pool) == SYSTEM_HEAP)
         return false;
     pool_place(pool, (uint32_t)(product >> 32), place);
     return true;
@@ -300,11 +302,12 @@ bool heap_resize_in_place(void *block, size_t bytes, struct place *place)
     HG_VERIFY(state != POOL_FREE, "not a live block", block);
     if (state == POOL_LARGE)
         return resize_large(pool, block, bytes, place);
-    if (bytes > MEDIUM_MAX || class_of(bytes) != pool->class)
-        return false;
     uint64_t product = pool_product(pool, within_pool(offset));
+    bool fits = bytes <= MEDIUM_MAX && class_of(bytes) == pool->class;
     if (HG_UNLIKELY(heap_hardened))
-        hard_resize(pool, (uint32_t)(product >> 32), bytes);
+        hard_resize(pool, (uint32_t)(product >> 32), fits ? bytes : 0);
+    if (!fits)
+        return false;
     pool_place(pool, (uint32_t)(product >> 32), place);
     return true;
 }

@@ -113,3 +113,45 @@ void corruption_report(const struct corruption *c)
     }
     abort();
 }
+
+/* `what` is wrong with a block that is large, or was.  In a few words where nobody
+   could say whose it is. */
+static _Noreturn void bad_large(const struct pool *pool, const char *what,
+                                const void *address)
+{
+    struct corruption c = {
+        .what = what,
+        .block = pool_start(pool),
+        .requested = heap_hardened ? pool->bytes : 0,
+        .usable = pool->slots * SLOT_BYTES,
+        .tag = &pool->tag,
+        .bytes = address != pool_start(pool) ? address : NULL,
+    };
+    if (heap_tell_tag == NULL && !heap_hardened && !heap_frees_checked)
+        base_panic(what, address);
+    corruption_report(&c);
+}
+
+void bad_free_in_large(const struct pool *pool, const void *address)
+{
+    bad_large(pool, "freed inside of a block, not at its start", address);
+}
+
+/* Whether the slot is in no run; races with who takes it, but the program ends. */
+static HG_RACY bool is_free_slot(uint32_t slot)
+{
+    return (arena_at(slot / ARENA_SLOTS)->free >> (slot % ARENA_SLOTS) & 1) != 0;
+}
+
+void bad_free_of_slot(const struct pool *slot, const void *address)
+{
+    uint32_t number = pool_slot(slot);
+    bool is_free = is_free_slot(number);
+    for (uint32_t i = 1; !is_free && i <= number % ARENA_SLOTS; i++)
+        if (pool_state(slot - i) == POOL_LARGE && (slot - i)->slots > i)
+            bad_free_in_large(slot - i, address);
+    /* A descriptor stays as it was until a pool or a large block begins there. */
+    if (is_free && slot->class == CLASS_LARGE && address == pool_start(slot))
+        bad_large(slot, "a block was freed twice", address);
+    base_panic("block freed twice, or never allocated", address);
+}

@@ -134,12 +134,12 @@ static HG_COLD _Noreturn void bad_free(const struct pool *pool, uint32_t index,
 {
     unsigned word =
         atomic_load_explicit(&pool_guards(pool)[index], memory_order_relaxed);
-    struct corruption c =
-        found(pool, index,
-              word == 0 ? "a block was freed that was never allocated"
-                        : "a block was freed twice",
-              NULL);
-    if (when == on_resize)
+    bool resized = when == on_resize;
+    struct corruption c = found(pool, index, "a block was freed twice", NULL);
+    if (word == 0)
+        c.what = resized ? "a block was resized that was never allocated"
+                         : "a block was freed that was never allocated";
+    else if (resized)
         c.what = "a freed block was resized";
     corruption_report(&c);
 }
@@ -518,8 +518,10 @@ void *hard_alloc(struct thread_heap *heap, unsigned class, size_t bytes)
 static HG_COLD void free_other(struct pool *pool, void *block)
 {
     enum pool_state state = pool_state(pool);
-    HG_VERIFY(state == POOL_LARGE, "block freed twice, or never allocated", block);
-    HG_VERIFY(block == pool_start(pool), "not the start of a block", block);
+    if (state != POOL_LARGE)
+        bad_free_of_slot(pool, block);
+    if (block != pool_start(pool))
+        bad_free_in_large(pool, block);
     const uint32_t *tag = object_keeps_tags(pool_owner(pool)) ? &pool->tag : NULL;
     hard_verify(block, pool->bytes, pool->slots * SLOT_BYTES, tag);
     large_free(pool, block);
@@ -560,7 +562,8 @@ static HG_NOINLINE void give_other(struct thread_heap *heap, char *block)
         free_other(pool, block);
         return;
     }
-    HG_VERIFY(pool_owner(pool) != SYSTEM_HEAP, "not a block of a caller", block);
+    HG_VERIFY(pool_owner(pool) != SYSTEM_HEAP,
+              "block freed twice, or never allocated", block);
     uint64_t product = pool_product(pool, within);
     const struct size_class *c = &heap_classes[pool->class];
     uint32_t index = (uint32_t)(product >> 32);
@@ -638,6 +641,8 @@ void hard_resize(const struct pool *pool, uint32_t index, size_t bytes)
         bad_free(pool, index, on_resize);
     if (!slack_is_filled(block + word, usable - word))
         bad_guard(pool, index, on_resize);
+    if (bytes == 0)
+        return;
     /* In this order, for who checks the heap meanwhile. */
     slack_fill(block + bytes, usable - bytes);
     atomic_thread_fence(memory_order_release);

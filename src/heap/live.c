@@ -75,6 +75,10 @@ static HG_COLD _Noreturn void not_live(const void *address, bool resized)
                       resized ? "resized inside of a block, not at its start"
                               : "freed inside of a block, not at its start");
     }
+    if (!resized && state == POOL_FREE)
+        bad_free_of_slot(pool, address);
+    if (!resized && state == POOL_LARGE)
+        bad_free_in_large(pool, address);
     HG_VERIFY(false,
               resized ? "resized, though it is no live block"
                       : "block freed twice, or never allocated",

@@ -250,7 +250,8 @@ static inline guard *pool_guards(const struct pool *pool) /* of a hardened heap 
 void *hard_alloc(struct thread_heap *heap, unsigned class, size_t bytes);
 /* The owner of `heap` takes note of a block of its pool that others have freed. */
 void hard_collect(struct thread_heap *heap, struct pool *pool, void *block);
-/* The block of this number gets another size in place. */
+/* The block of this number has to be live; 0: it moves, else it gets another size
+   in place. */
 void hard_resize(const struct pool *pool, uint32_t index, size_t bytes);
 size_t hard_requested(const struct pool *pool, uint32_t index);
 
@@ -330,6 +331,14 @@ struct corruption {
 };
 
 _Noreturn void corruption_report(const struct corruption *c) HG_COLD;
+
+/* `address`, in this slot, is freed, but no pool and no large block begins there.
+ */
+_Noreturn void bad_free_of_slot(const struct pool *slot,
+                                const void *address) HG_COLD;
+/* It is freed, but inside of this large block. */
+_Noreturn void bad_free_in_large(const struct pool *pool,
+                                 const void *address) HG_COLD;
 
 /* --- pool.c: pools of small and medium classes ----------------------------- */
 

@@ -173,8 +173,11 @@ static struct pool *pool_take(struct thread_heap *heap, unsigned class)
     pool->seen = 0;
     pool->reciprocal = c->reciprocal;
     pool->tags = NULL;
-    if (heap->keeps_tags)
+    if (heap->keeps_tags) {
         pool->tags = (uint32_t *)(headers + guard_bytes(heap, class));
+        /* Who frees what was never handed out is believed until that is seen. */
+        memset(pool->tags, 0, c->capacity * sizeof *pool->tags);
+    }
     pool->absent = c->pages;
     pool->class = (uint8_t) class;
     pool->slots = c->slots;

@@ -316,6 +316,8 @@ void hg_heap_walk(hg_heap *heap, hg_on_block *call, void *arg)
 
 hg_heap *hg_heap_open(unsigned flags)
 {
+    if ((flags & ~(unsigned)HG_TAGS) != 0)
+        return NULL;
     return (hg_heap *)heap_object_open((flags & HG_TAGS) != 0);
 }
 

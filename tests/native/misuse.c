@@ -22,6 +22,23 @@ int main(int count, char **arguments)
         free(hidden);
         free(block);
         block = NULL;
+    } else if (strcmp(word, "resized") == 0) {
+        hidden = malloc(100);
+        free(hidden);
+        hidden = realloc(hidden, 300);
+    } else if (strcmp(word, "moved") == 0) {
+        void *moved;
+        hidden = malloc(100);
+        moved = realloc(hidden, 30000);
+        free(moved);
+    } else if (strcmp(word, "large") == 0) {
+        hidden = malloc(70000);
+        free(hidden);
+    } else if (strcmp(word, "never") == 0) {
+        hidden = (char *)malloc(24) + 32; /* where the next one would begin */
+    } else if (strcmp(word, "huge") == 0) {
+        hidden = malloc(50000000);
+        free(hidden);
     } else if (strcmp(word, "foreign") == 0) {
         hidden = (void *)&hidden;
     } else if (strcmp(word, "inside") == 0) {

@@ -236,6 +236,20 @@ class Stacks(Case):
             self.assertRegex(done.stderr, rf"\Aheapglass: block freed twice; it was allocated at "
                              rf"{BUILT}/misuse\+0x[0-9a-f]+: 0x[0-9a-f]+\n\Z")
 
+    def test_other_misuse_is_said_to_be_what_it_is(self):
+        site = rf"{BUILT}/misuse\+0x[0-9a-f]+"
+        for word, says in ("resized", rf"a freed block was resized; it was allocated at {site}:"), \
+                ("moved", rf"block freed twice; it was allocated at {site}:"), \
+                ("large", rf"the heap is corrupt: a block was freed twice\n.*\n  allocated   {site}"), \
+                ("never", "block freed twice, or never allocated:"), \
+                ("huge", r"free\(\) of what malloc\(\) did not return, or what was freed before:"):
+            for _ in range(4):
+                done = subprocess.run([COMMAND, "run", "--native", "-o", self.dir / "a.hg",
+                                       f"{BUILT}/misuse", word], env=self.plain, text=True,
+                                      stderr=subprocess.PIPE)
+                self.assertEqual(done.returncode, -6, word)
+                self.assertRegex(done.stderr, rf"\Aheapglass: {says}")
+
     @unittest.skipUnless(os.path.exists(f"{BUILT}/news"), "there is no C++ compiler")
     def test_names_of_cpp_are_readable(self):
         self.watch(f"{BUILT}/news")

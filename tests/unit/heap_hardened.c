@@ -313,6 +313,34 @@ static void freed_block_resized(void)
     heap_resize_in_place(block, 101, &place);
 }
 
+static void freed_block_moved(void)
+{
+    struct place place;
+    void *block = take(100);
+    give(block);
+    heap_resize_in_place(block, 300, &place);
+}
+
+static void never_allocated_resized(void)
+{
+    struct place place;
+    char *block = take(64);
+    heap_resize_in_place(block + 128, 300, &place);
+}
+
+static void large_freed_twice(void)
+{
+    void *block = take(100000);
+    give(block);
+    give(block);
+}
+
+static void middle_of_large_freed(void)
+{
+    char *block = take(100000);
+    give(block + 65536);
+}
+
 START_TEST(wrong_frees)
 {
     finds(freed_twice_in_quarantine, "a block was freed twice", ", 21 bytes asked");
@@ -321,6 +349,12 @@ START_TEST(wrong_frees)
     finds(never_allocated, "a block was freed that was never allocated", "block");
     finds(middle_freed, "freed inside of a block, not at its start", "offset 16\n");
     finds(freed_block_resized, "a freed block was resized", ", 100 bytes asked");
+    finds(freed_block_moved, "a freed block was resized", ", 100 bytes asked");
+    finds(never_allocated_resized, "a block was resized that was never allocated",
+          "block");
+    finds(large_freed_twice, "a block was freed twice", ", 100000 bytes asked");
+    finds(middle_of_large_freed, "freed inside of a block, not at its start",
+          "offset 65536\n");
 }
 END_TEST
 

@@ -150,6 +150,13 @@ START_TEST(a_failure_hook_may_make_room)
 }
 END_TEST
 
+START_TEST(no_heap_has_flags_that_there_are_not)
+{
+    ck_assert_ptr_null(hg_heap_open(2));
+    ck_assert_ptr_null(hg_heap_open(~0u));
+}
+END_TEST
+
 START_TEST(every_refused_mapping_is_survived)
 {
     unsigned failed = 0;
@@ -365,6 +372,7 @@ int main(void)
     tcase_add_test(t, a_heap_never_holds_more_than_its_limit);
     tcase_add_test(t, the_limit_of_all_holds_for_all);
     tcase_add_test(t, a_failure_hook_may_make_room);
+    tcase_add_test(t, no_heap_has_flags_that_there_are_not);
     tcase_add_test(t, every_refused_mapping_is_survived);
     tcase_add_test(t, sizes_are_exact_and_tags_stay_with_their_blocks);
     tcase_add_test(t, a_walk_finds_the_blocks_of_its_heap_and_no_others);

@@ -5,6 +5,7 @@
 
 #include "trace/session.h"
 #include "trace/shares.h"
+#include "trace/site.h"
 
 #include <unistd.h>
 
@@ -37,8 +38,10 @@ void native_begin(void)
     else if (environ != NULL && (!session.config.native ||
                                  session.config.mode == LEDGER_MODE_UNTRACED))
         first = mode_unwatched();
-    if (first == NATIVE_EARLY)
+    if (first == NATIVE_EARLY) {
         heap_keep_tags();
+        heap_tell_tag = site_tell;
+    }
     set_mode(first);
 }
 

@@ -18,6 +18,8 @@
 #include "adapt/cpython/reaping.h"
 #include "adapt/native/accounts.h"
 
+#include "base/pages.h"
+#include "base/text.h"
 #include "heap/heap.h"
 #include "trace/block.h"
 #include "trace/session.h"
@@ -78,16 +80,40 @@ static HG_NOINLINE void *allocate(size_t align, size_t bytes, bool zero)
     return block != NULL ? block : refused();
 }
 
-/* The tag of a freed block still says who asked for it. */
-static HG_COLD _Noreturn void freed_twice(const void *block, uint32_t tag)
+/* `what` is wrong with a freed block, whose tag still says who asked for it. */
+static HG_COLD _Noreturn void freed_before(const char *what, const void *block,
+                                           uint32_t tag)
 {
-    static char line[400] = "block freed twice; it was allocated at ";
-    size_t n = strlen(line);
-    size_t told = site_tell(tag, 0, line + n, sizeof line - 1 - n);
-
-    if (told == 0)
-        line[strlen("block freed twice")] = 0;
+    static char line[400];
+    struct text text = {line, 0, sizeof line - 1};
+    text_put_string(&text, what);
+    size_t end = text.used;
+    text_put_string(&text, "; it was allocated at ");
+    if (site_tell(tag, 0, line + text.used, sizeof line - 1 - text.used) == 0)
+        line[end] = 0;
     base_panic(line, block);
+}
+
+/* Whether the tag is that of a freed block, and nobody but us would notice. */
+static bool was_freed(uint32_t tag)
+{
+    return (tag & TAG_SLACK_MASK) == TAG_FREED && !heap_hardened &&
+           !heap_frees_checked;
+}
+
+/* Nothing is left of a huge block that was freed; it began where a page does. */
+static HG_COLD _Noreturn void no_block(const char *call, const void *address)
+{
+    static char line[100];
+    struct text text = {line, 0, sizeof line - 1};
+    size_t offset;
+    text_put_string(&text, call);
+    text_put_string(&text, " of what malloc() did not return");
+    if (heap_in_window(address, &offset) ||
+        (address != NULL && (uintptr_t)address % PAGE_BYTES == 0))
+        text_put_string(&text, ", or what was freed before");
+    line[text.used] = 0;
+    base_panic(line, address);
 }
 
 /* Without accounts every block is ours, and the heap finds out what kind it is. */
@@ -99,9 +125,8 @@ static void free_plain(void *block)
         return;
     if (heap_in_window(block, &offset))
         heap_free_slow(block);
-    else
-        HG_VERIFY(heap_free_huge(block), "free() of what malloc() did not return",
-                  block);
+    else if (!heap_free_huge(block))
+        no_block("free()", block);
 }
 
 static HG_NOINLINE void free_other(void *block)
@@ -120,9 +145,8 @@ static HG_NOINLINE void free_other(void *block)
         bool traced = accounts_begin();
         bool kept = false;
         if (traced && found && place.tag != NULL) {
-            if ((*place.tag & TAG_SLACK_MASK) == TAG_FREED && !heap_hardened &&
-                !heap_frees_checked)
-                freed_twice(block, *place.tag);
+            if (was_freed(*place.tag))
+                freed_before("block freed twice", block, *place.tag);
             if (HG_UNLIKELY(reaping_now))
                 reaping_note_freed(block, *place.tag, block_bytes(&place));
             accounts_strike(*place.tag, accounts_are_away(), LEDGER_MALLOC,
@@ -136,7 +160,7 @@ static HG_NOINLINE void free_other(void *block)
     } else if (native_mode() == NATIVE_OFF) {
         __libc_free(block);
     } else {
-        HG_VERIFY(false, "free() of what malloc() did not return", block);
+        no_block("free()", block);
     }
 }
 
@@ -229,8 +253,8 @@ static void *resize(void *block, size_t bytes)
 
     if (!heap_find(block, &old)) {
         size_t offset;
-        HG_VERIFY(native_mode() == NATIVE_OFF && !heap_in_window(block, &offset),
-                  "realloc() of what malloc() did not return", block);
+        if (native_mode() != NATIVE_OFF || heap_in_window(block, &offset))
+            no_block("realloc()", block);
         return __libc_realloc(block, bytes);
     }
     if (native_mode() == NATIVE_OFF)
@@ -240,6 +264,8 @@ static void *resize(void *block, size_t bytes)
     size_t old_bytes = told ? block_bytes(&old) : old.usable;
     uint32_t old_tag = old.tag != NULL ? *old.tag : 0;
     bool traced = accounts_begin();
+    if (traced && old.tag != NULL && was_freed(old_tag))
+        freed_before("a freed block was resized", block, old_tag);
     struct owner owner = accounts_owner(traced);
     void *moved = block;
     if (!heap_resize_in_place(block, bytes, &new)) {
@@ -248,6 +274,8 @@ static void *resize(void *block, size_t bytes)
             moved = heap_alloc_slow(bytes, &new);
             if (moved != NULL) {
                 copy_usable(moved, block, &old, bytes);
+                if (told)
+                    *old.tag |= TAG_FREED;
                 heap_free_slow(block);
             }
         }
@@ -355,8 +383,8 @@ EXPORT size_t malloc_usable_size(void *block)
         return 0;
     if (heap_find(block, &place))
         return heap_hardened ? heap_requested_bytes(block) : place.usable;
-    HG_VERIFY(native_mode() == NATIVE_OFF,
-              "malloc_usable_size() of what malloc() did not return", block);
+    if (native_mode() != NATIVE_OFF)
+        no_block("malloc_usable_size()", block);
     *(void **)&libc_size = next("malloc_usable_size");
     return libc_size != NULL ? libc_size(block) : 0;
 }
