@@ -10,6 +10,7 @@
  */
 #include "analyze/memory_map.h"
 
+#include "analyze/heap_find.h"
 #include "analyze/shared.h"
 #include "heap/anatomy.h"
 
@@ -196,8 +197,6 @@ static hg_status map_heap(struct mapping *mapping, const struct ledger_heap *hea
     const struct anatomy_visitor visitor = {mapping, on_arena, on_pool, on_huge,
                                             on_table};
     struct anatomy_account account;
-    if (heap->anatomy == 0)
-        return HG_OK;
     hg_status status = anatomy_walk(peer_read, (void *)mapping->peer, heap->anatomy,
                                     &visitor, &account);
     if (status == HG_ENOMEM)
@@ -208,6 +207,45 @@ static hg_status map_heap(struct mapping *mapping, const struct ledger_heap *hea
                                                   : EPROTO;
     claim_rest_of_heap(mapping, heap);
     return HG_OK;
+}
+
+/* One that was found: another one, or none at all, may have its magic, too. */
+static void map_found(void *arg, uint64_t at)
+{
+    struct mapping *mapping = arg;
+    const struct anatomy_visitor visitor = {mapping, on_arena, on_pool, on_huge,
+                                            on_table};
+    struct anatomy_account account;
+    switch (
+        anatomy_walk(peer_read, (void *)mapping->peer, at, &visitor, &account)) {
+    case HG_OK:
+        mapping->out->opened = mapping->out->opened || account.arenas > 0;
+        break;
+    case HG_ENOMEM:
+        mapping->failed = true;
+        break;
+    case HG_EVERSION:
+        mapping->out->heap_error = EPROTO;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Whether Heapglass is in the process, as a library. */
+static bool has_library(const struct mapping *mapping)
+{
+    for (size_t i = 0; i < mapping->regions.count; i++)
+        if (strstr(mapping->regions.at[i].path, "/libheapglass") != NULL)
+            return true;
+    return false;
+}
+
+static void map_found_heaps(struct mapping *mapping)
+{
+    int error = heap_find_all(mapping->peer, &mapping->regions, map_found, mapping);
+    if (error != 0 && has_library(mapping))
+        mapping->out->heap_error = error;
 }
 
 static void map_chunks(struct mapping *mapping, uint64_t at)
@@ -407,7 +445,11 @@ static hg_status map_regions(struct mapping *mapping,
         return HG_ENOMEM;
     memset(mapping->may_be_stack, true, count + 1);
     mapping->out->rss = mapping->regions.rss;
-    hg_status status = header == NULL ? HG_OK : map_heap(mapping, &header->heap);
+    hg_status status = HG_OK;
+    if (header != NULL && header->heap.anatomy != 0)
+        status = map_heap(mapping, &header->heap);
+    else
+        map_found_heaps(mapping);
     if (status != HG_OK)
         return status;
     if (header != NULL)

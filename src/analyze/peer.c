@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define PAGE_PRESENT ((uint64_t)1 << 63)
+#define PAGE_OF_FILE ((uint64_t)1 << 61) /* or shared; not the process's own */
 #define PAGES_AT_ONCE 512u
 
 hg_status peer_open(struct peer *peer, pid_t pid)
@@ -45,8 +46,9 @@ bool peer_read(void *arg, uint64_t at, void *into, size_t bytes)
     return true;
 }
 
-void peer_resident(const struct peer *peer, uint64_t start, size_t pages,
-                   bool *resident)
+/* Whether of the bits of `mask` those of `bits` are set, page by page. */
+static void pages_are(const struct peer *peer, uint64_t start, size_t pages,
+                      uint64_t mask, uint64_t bits, bool *out)
 {
     uint64_t entries[PAGES_AT_ONCE];
     for (size_t done = 0; done < pages;) {
@@ -55,9 +57,22 @@ void peer_resident(const struct peer *peer, uint64_t start, size_t pages,
         ssize_t got = pread(peer->pages, entries, n * sizeof *entries, at);
         size_t known = got > 0 ? (size_t)got / sizeof *entries : 0;
         for (size_t i = 0; i < n; i++)
-            resident[done + i] = i < known && (entries[i] & PAGE_PRESENT) != 0;
+            out[done + i] = i < known && (entries[i] & mask) == bits;
         done += n;
     }
+}
+
+void peer_resident(const struct peer *peer, uint64_t start, size_t pages,
+                   bool *resident)
+{
+    pages_are(peer, start, pages, PAGE_PRESENT, PAGE_PRESENT, resident);
+}
+
+void peer_written(const struct peer *peer, uint64_t start, size_t pages,
+                  bool *written)
+{
+    pages_are(peer, start, pages, PAGE_PRESENT | PAGE_OF_FILE, PAGE_PRESENT,
+              written);
 }
 
 uint64_t peer_resident_bytes(const struct peer *peer, uint64_t start, uint64_t end)
@@ -86,6 +101,22 @@ void peer_line(const struct peer *peer, const char *name, char *into, size_t roo
         into[0] = '\0';
     into[strcspn(into, "\n")] = '\0';
     fclose(file);
+}
+
+void peer_command(const struct peer *peer, char *into, size_t room)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)peer->pid);
+    FILE *file = fopen(path, "re");
+    size_t n = file != NULL ? fread(into, 1, room - 1, file) : 0;
+    if (file != NULL)
+        fclose(file);
+    while (n > 0 && into[n - 1] == '\0')
+        n--;
+    for (size_t i = 0; i < n; i++)
+        if (into[i] == '\0')
+            into[i] = ' ';
+    into[n] = '\0';
 }
 
 /* --- regions ----------------------------------------------------------------- */

@@ -28,12 +28,20 @@ bool peer_read(void *peer, uint64_t at, void *into, size_t bytes);
 void peer_resident(const struct peer *peer, uint64_t start, size_t pages,
                    bool *resident);
 
+/* The same for pages of a file's private mapping: whether the process has written
+   there, so that the page is its own. */
+void peer_written(const struct peer *peer, uint64_t start, size_t pages,
+                  bool *written);
+
 /* The bytes in memory of a range whose ends are pages'. */
 uint64_t peer_resident_bytes(const struct peer *peer, uint64_t start, uint64_t end);
 
 /* One line of a file of /proc/PID, without its end; empty when it cannot be read.
  */
 void peer_line(const struct peer *peer, const char *name, char *into, size_t room);
+
+/* "python3 app.py", as it stands now. */
+void peer_command(const struct peer *peer, char *into, size_t room);
 
 /* One mapping of the process, by /proc/PID/smaps. */
 struct region {

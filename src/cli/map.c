@@ -48,23 +48,6 @@ static bool print(const struct options *options, const struct map_report *report
     return finish_output();
 }
 
-/* "python3 app.py", of a process that has no ledger. */
-static void read_command(const struct peer *peer, char *into, size_t room)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)peer->pid);
-    FILE *file = fopen(path, "re");
-    size_t n = file != NULL ? fread(into, 1, room - 1, file) : 0;
-    if (file != NULL)
-        fclose(file);
-    while (n > 0 && into[n - 1] == '\0')
-        n--;
-    for (size_t i = 0; i < n; i++)
-        if (into[i] == '\0')
-            into[i] = ' ';
-    into[n] = '\0';
-}
-
 static bool show_running(const struct options *options, pid_t pid,
                          const struct process *process)
 {
@@ -75,7 +58,7 @@ static bool show_running(const struct options *options, pid_t pid,
     snprintf(who, sizeof who, "%d", (int)pid);
     hg_status status = peer_open(&peer, pid);
     if (status == HG_OK) {
-        read_command(&peer, command, sizeof command);
+        peer_command(&peer, command, sizeof command);
         status = memory_map_take(&peer, process ? &process->copy->header : NULL,
                                  process ? process->path : NULL, &map);
         int error = errno;

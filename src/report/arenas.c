@@ -134,6 +134,11 @@ static void put_place(const struct page *page, const struct ledger_copy *copy,
 static void put_pins(const struct page *page, const struct ledger_copy *copy,
                      const struct occupancy *occupancy)
 {
+    if (copy->node_count == 0 || copy->header.mode == LEDGER_MODE_UNTRACED) {
+        heading(page,
+                "whose blocks keep the pages is not known: no accounts are kept");
+        return;
+    }
     heading(page, "  goes back   with live    in blocks  if these blocks went");
     for (size_t i = 0; i < occupancy->pin_count && i < PINS_SHOWN; i++) {
         const struct occupancy_pin *pin = &occupancy->pins[i];

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What keeps a heap resident after most of it was freed."""
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -72,10 +74,39 @@ class Arenas(case.Case):
         picture = (self.dir / "map.svg").read_text()
         self.assertTrue(picture.startswith("<svg ") and picture.endswith("</svg>\n"))
 
+    def test_a_heap_under_malloc_alone_needs_no_ledger(self):
+        library = pathlib.Path(harness.COMMAND).parent / "libheapglass-preload.so"
+        self.write(SPARSE)
+        program = subprocess.Popen(
+            [sys.executable, "program.py"], cwd=self.dir, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
+            env=dict(self.environment, LD_PRELOAD=str(library), PYTHONMALLOC="malloc"))
+        self.addCleanup(program.stdout.close)
+        self.addCleanup(program.stdin.close)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        self.assertEqual(program.stdout.readline(), "ready\n")
+        harness.wait_until_asleep(program.pid)
+        found = self.arenas(str(program.pid))
+        self.assertEqual(sum(a["resident_bytes"] for a in found["arenas"]),
+                         found["resident_bytes"])
+        self.assertGreater(max(c["live_blocks"] for c in found["classes"]), 20000)
+        text = self.does("arenas", str(program.pid))
+        self.assertIn(f"process   {program.pid}\n", text)
+        self.assertIn("not known: no accounts are kept\n", text)
+        self.does("arenas", str(program.pid), "-o", "map.svg")
+        self.assertIn("<svg ", (self.dir / "map.svg").read_text())
+
+    def test_without_accounts_no_line_is_blamed(self):
+        text = self.does("arenas", self.start(SPARSE, "--untraced"))
+        self.assertIn("not known: no accounts are kept\n", text)
+        self.assertNotIn("(no Python frame)", text)
+
     def test_bad_input_is_one_line(self):
         self.write("pass")
         self.does("run", "-o", "ended.hg", sys.executable, "program.py")
         self.refuses(1, "has ended, and its heap with it", "arenas", "ended.hg")
-        self.refuses(1, "no process of this id", "arenas", "4194304")
+        self.refuses(1, "there is no such process", "arenas", "4194304")
+        self.refuses(1, "has no heap of Heapglass", "arenas", str(os.getpid()))
         self.refuses(2, "one process at a time", "arenas", "1", "2")
         self.refuses(2, "-o needs a value", "arenas", "-o")

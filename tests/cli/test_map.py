@@ -88,6 +88,21 @@ class Map(case.Case):
         self.assertEqual(found["parts"]["live"], 0)
         self.assertGreater(found["parts"]["code"], 1 << 20)
 
+    def test_a_heap_under_malloc_alone_needs_no_ledger(self):
+        library = pathlib.Path(harness.COMMAND).parent / "libheapglass-preload.so"
+        self.environment.update(LD_PRELOAD=str(library), PYTHONMALLOC="malloc")
+        for hardened in "", "1", "frees":
+            with self.subTest(hardened):
+                self.environment["HEAPGLASS_HARDENED"] = hardened
+                program = self.start("x = [[i] for i in range(300000)]\ndel x[1::2]",
+                                     watched=False)
+                found = self.sums(program)
+                self.assertTrue(found["heap_opened"])
+                parts = found["parts"]
+                self.assertGreater(parts["live"], 150000 * (56 + 8))
+                self.assertGreater(parts["freed"] + parts["free"], 1 << 20)
+                self.assertLess(parts["unaccounted"], max(found["resident_bytes"] / 100, 2 << 20))
+
     def test_each_thing_is_where_it_belongs(self):
         live = self.map(self.start("x = bytearray(b'x') * 20000000").pid)["parts"]
         self.assertGreaterEqual(live["live"], 20000000)
