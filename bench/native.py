@@ -6,7 +6,8 @@
 
 Instructions are counted by callgrind, exactly; peak and remaining memory come from a run
 without it. --times adds CPU seconds, the least of N interleaved runs: on a quiet machine only.
-What is not installed is left out and named. The numbers are ratios to the C library's.
+What is not installed is left out and named. The numbers are ratios to the C library's; the
+last table has those to the newest mimalloc, Debian unstable's, which is fetched where it can be.
 """
 import argparse
 import math
@@ -18,6 +19,9 @@ import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TOP / "tests"))
+from debian import Missing, unpacked  # noqa: E402
+
 # name: (rounds under callgrind, rounds otherwise)
 KINDS = {"churn": (200, 20000), "mixed": (200, 5000), "larson": (100, 2500),
          "handover": (400, 10000), "growth": (500, 5000), "large": (50, 2000),
@@ -25,12 +29,32 @@ KINDS = {"churn": (200, 20000), "mixed": (200, 5000), "larson": (100, 2500),
 LIB = "/usr/lib/x86_64-linux-gnu/"
 OTHERS = {"jemalloc": LIB + "libjemalloc.so.2", "tcmalloc": LIB + "libtcmalloc_minimal.so.4",
           "mimalloc": LIB + "libmimalloc.so.2.0"}
+NEWEST = "mimalloc 3"
+THREADS = ["larson", "handover"]  # two at work; the others have one
+# Over NEWEST, at most.
+BARS = {"one thread": 1.00, "two threads": 0.85, "peak resident": 0.55}
 
 
 def environment(library):
     env = {key: value for key, value in os.environ.items() if not key.startswith("HEAPGLASS")}
     env.pop("LD_PRELOAD", None)
     return dict(env, LD_PRELOAD=library) if library else env
+
+
+def libraries_beside(ours):
+    """Path by name; the C library's malloc, which all are compared with, has none."""
+    found = {"C library": None, "heapglass": str(ours)}
+    for name, path in OTHERS.items():
+        if Path(path).exists():
+            found[name] = path
+        else:
+            print(f"{name} is not installed", file=sys.stderr)
+    try:
+        tree = unpacked("libmimalloc3-sid", "sid", "libmimalloc3")
+        found[NEWEST] = str(next(tree.rglob("libmimalloc.so.3")))
+    except Missing as why:
+        print(f"{NEWEST}: {why}", file=sys.stderr)
+    return found
 
 
 def instructions(work, kind, library):
@@ -72,6 +96,23 @@ def show(title, names, rows):
             for i in range(1, len(names))))
 
 
+def over_newest(names, counts, peaks, seconds):
+    """Geometric means of ours over the newest mimalloc's, beside the bars."""
+    ours, newest = names.index("heapglass"), names.index(NEWEST)
+
+    def ratio(rows, threads):
+        wanted = [row for kind, row in rows.items()
+                  if threads is None or (kind in THREADS) == threads]
+        return f"{mean([row[ours] / row[newest] for row in wanted]):12.2f}" if wanted else " " * 12
+
+    print(f"\nheapglass over {NEWEST}\n{'':14}{'bar':>8}{'instructions':>14}"
+          + f"{'CPU time':>12}" * (seconds is not None))
+    for name, threads in ("one thread", False), ("two threads", True):
+        print(f"{name:14}{BARS[name]:8.2f}  {ratio(counts, threads)}"
+              + (ratio(seconds, threads) if seconds else ""))
+    print(f"{'peak resident':14}{BARS['peak resident']:8.2f}  {ratio(peaks, None)}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", default=TOP / "build", type=Path)
@@ -84,16 +125,12 @@ def main():
     work = str(options.build.resolve() / "bench-native-work")
     subprocess.run(["ninja", "-C", options.build, "bench-native-work", ours.name], check=True,
                    stdout=subprocess.DEVNULL)
-    libraries = {"C library": None, "heapglass": str(ours)}
-    for name, path in OTHERS.items():
-        if Path(path).exists():
-            libraries[name] = path
-        else:
-            print(f"{name} is not installed", file=sys.stderr)
+    libraries = libraries_beside(ours)
     names = list(libraries)
 
-    show("instructions", names, {kind: [instructions(work, kind, lib) for lib in libraries.values()]
-                                 for kind in kinds})
+    counts = {kind: [instructions(work, kind, lib) for lib in libraries.values()]
+              for kind in kinds}
+    show("instructions", names, counts)
     seconds = {kind: [math.inf] * len(names) for kind in kinds}
     peaks = {kind: [0] * len(names) for kind in kinds}
     after = [0] * len(names)
@@ -111,6 +148,8 @@ def main():
     if options.times:
         show("CPU milliseconds", names, {kind: [round(s * 1000) for s in row]
                                          for kind, row in seconds.items()})
+    if NEWEST in libraries:
+        over_newest(names, counts, peaks, seconds if options.times else None)
 
 
 if __name__ == "__main__":
