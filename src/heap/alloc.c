@@ -200,46 +200,68 @@ bool heap_free_huge(void *block)
     return true;
 }
 
-HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
+/* A pool that was full has got a block back. */
+static HG_NOINLINE void reopen(struct thread_heap *heap, struct pool *pool)
 {
-    size_t offset;
-    if (HG_UNLIKELY(!heap_in_window(block, &offset))) {
-        HG_VERIFY(heap_free_huge(block), "not a block of this heap", block);
-        return;
-    }
-    if (HG_UNLIKELY(heap_hardened)) {
-        heap_hard_give(&heap->fast, block);
-        return;
-    }
-    struct pool *pool = pool_of(offset);
-    if (HG_UNLIKELY(heap_frees_checked))
-        live_end(block, pool_owner(pool) == heap->id);
+    pool_set_used(heap, pool);
+    if (HG_UNLIKELY(heap->opened >= OPENED_MIN))
+        pools_cool(heap);
+    if (HG_UNLIKELY(pool->used == 0))
+        heap_pool_emptied(pool);
+}
+
+/* Calls come last, so that the common ways need no room on the stack. */
+HG_ALWAYS_INLINE void give_back(struct thread_heap *heap, struct pool *pool,
+                                size_t offset, void *block)
+{
     size_t within = within_pool(offset);
     uint64_t product = pool_product(pool, within);
     enum pool_state state = pool_state(pool);
     uint32_t owner = pool_owner(pool);
     bool begins = (state == POOL_USED || state == POOL_FULL) &&
                   (uint32_t)product < pool->reciprocal &&
-                  product >> 32 < pool_capacity(pool);
-    /* A block of a medium class, or of a full pool. */
-    if (HG_LIKELY(begins && owner == heap->id && !pool_absent_at(pool, within) &&
-                  block != pool->free)) {
-        *(void **)block = pool->free;
-        pool->free = block;
-        pool->used--;
-        if (state == POOL_FULL) {
-            pool_set_used(heap, pool);
-            if (HG_UNLIKELY(heap->opened >= OPENED_MIN))
-                pools_cool(heap);
-        }
-        if (HG_UNLIKELY(pool->used == 0))
-            heap_pool_emptied(pool);
+                  product >> 32 < pool_capacity(pool) && owner != SYSTEM_HEAP;
+    if (HG_LIKELY(begins && owner != heap->id)) {
+        remote_free(pool, block);
         return;
     }
-    if (HG_LIKELY(begins && owner != heap->id && owner != SYSTEM_HEAP))
-        remote_free(pool, block);
-    else
+    if (HG_UNLIKELY(!begins || pool_absent_at(pool, within) ||
+                    block == pool->free)) {
         free_large(pool, offset, block);
+        return;
+    }
+    *(void **)block = pool->free;
+    pool->free = block;
+    pool->used--;
+    if (state == POOL_FULL)
+        reopen(heap, pool);
+    else if (HG_UNLIKELY(pool->used == 0))
+        heap_pool_emptied(pool);
+}
+
+/* A block of its own mapping, or of a heap that looks at what is freed. */
+static HG_NOINLINE void free_rare(struct thread_heap *heap, void *block)
+{
+    size_t offset;
+    if (!heap_in_window(block, &offset)) {
+        HG_VERIFY(heap_free_huge(block), "not a block of this heap", block);
+    } else if (heap_hardened) {
+        heap_hard_give(&heap->fast, block);
+    } else {
+        struct pool *pool = pool_of(offset);
+        live_end(block, pool_owner(pool) == heap->id);
+        give_back(heap, pool, offset, block);
+    }
+}
+
+HG_ALWAYS_INLINE void free_by(struct thread_heap *heap, void *block)
+{
+    size_t offset;
+    if (HG_LIKELY(heap_in_window(block, &offset) && !heap_hardened &&
+                  !heap_frees_checked))
+        give_back(heap, pool_of(offset), offset, block);
+    else
+        free_rare(heap, block);
 }
 
 void heap_free_slow(void *block)

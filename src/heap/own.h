@@ -217,17 +217,21 @@ extern uintptr_t heap_link_key; /* 0: not hardened; set before the first block *
  * The next one in a list of free blocks.  In a hardened heap links are coded, so
  * that who overwrites one cannot say where it leads; bytes are turned round, for
  * the first bytes of a block, which an overrun of its neighbour hits first, are the
- * highest of the address.
+ * highest of the address.  `key` is heap_link_key.
  */
-static inline HG_RACY void *link_read(const void *block)
+static inline HG_RACY void *link_read_by(uintptr_t key, const void *block)
 {
     uintptr_t word = *(const uintptr_t *)block;
-    if (HG_UNLIKELY(heap_link_key != 0))
-        word = __builtin_bswap64(word) ^ heap_link_key ^ (uintptr_t)block;
+    if (HG_UNLIKELY(key != 0))
+        word = __builtin_bswap64(word) ^ key ^ (uintptr_t)block;
     return (void *)word;
 }
 
-/* `key`: heap_link_key. */
+static inline HG_RACY void *link_read(const void *block)
+{
+    return link_read_by(heap_link_key, block);
+}
+
 static inline void link_write_by(uintptr_t key, void *block, const void *next)
 {
     uintptr_t word = (uintptr_t)next;
@@ -452,15 +456,33 @@ static inline uint32_t pool_block_index(const struct pool *pool, const void *blo
     return (uint32_t)(pool_product(pool, within) >> 32);
 }
 
-/* Whether `block` is where a block of the pool begins. */
+/* Where the blocks of a pool are, for loops over many. */
+struct blocks {
+    const char *first;
+    size_t bytes; /* of all */
+    uint32_t reciprocal;
+};
+
+static inline struct blocks pool_blocks(const struct pool *pool) /* not large */
+{
+    const struct size_class *c = &heap_classes[pool->class];
+    return (struct blocks){.first = pool_start(pool) + c->lead,
+                           .bytes = (size_t)c->capacity * c->bytes,
+                           .reciprocal = pool->reciprocal};
+}
+
+/* Whether `block` is where one of them begins; see pool_product(). */
+static inline bool blocks_have(const struct blocks *of, const void *block)
+{
+    size_t offset = (size_t)((const char *)block - of->first);
+    return offset < of->bytes &&
+           (uint32_t)(offset * of->reciprocal) < of->reciprocal;
+}
+
 static inline bool pool_has_block(const struct pool *pool, const void *block)
 {
-    size_t within = (size_t)((const char *)block - pool_start(pool));
-    if (within >= (size_t)pool->slots << SLOT_SHIFT)
-        return false;
-    uint64_t product = pool_product(pool, within);
-    return (uint32_t)product < pool->reciprocal &&
-           product >> 32 < pool_capacity(pool);
+    struct blocks blocks = pool_blocks(pool);
+    return blocks_have(&blocks, block);
 }
 
 static inline enum pool_state pool_state(const struct pool *pool)

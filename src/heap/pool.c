@@ -356,14 +356,19 @@ static void pool_carve(struct thread_heap *heap, struct pool *pool)
 
 uint32_t chain_length(const struct pool *pool, void *first, void **last)
 {
+    struct blocks blocks = pool_blocks(pool);
+    uint32_t capacity = pool_capacity(pool);
+    uintptr_t key = heap_link_key;
+    void *end = NULL;
     uint32_t n = 0;
-    for (void *block = first; block != NULL; block = link_read(block)) {
-        HG_VERIFY(pool_has_block(pool, block), "corrupt list of free blocks",
+    for (void *block = first; block != NULL; block = link_read_by(key, block)) {
+        HG_VERIFY(blocks_have(&blocks, block), "corrupt list of free blocks",
                   block);
-        HG_VERIFY(n < pool_capacity(pool), "block freed twice", block);
+        HG_VERIFY(n < capacity, "block freed twice", block);
         n++;
-        *last = block;
+        end = block;
     }
+    *last = end;
     return n;
 }
 

@@ -101,6 +101,16 @@ static void adopt_mail(struct thread_heap *heap)
         thread_slow_end(mine);
 }
 
+/* `remote` was empty: the owner is told. */
+static HG_NOINLINE void send(struct pool *pool)
+{
+    uint32_t id = pool_owner(pool);
+    struct thread_heap *owner = heap_at(id);
+    mail_push(owner, pool);
+    if (HG_UNLIKELY(is_abandoned(owner)))
+        adopt_mail(owner);
+}
+
 void remote_free(struct pool *pool, void *block)
 {
     void *head = atomic_load_explicit(&pool->remote, memory_order_relaxed);
@@ -111,13 +121,8 @@ void remote_free(struct pool *pool, void *block)
            it too: it has read mail_next, which we may be about to write. */
     } while (!atomic_compare_exchange_weak_explicit(
         &pool->remote, &head, block, memory_order_acq_rel, memory_order_relaxed));
-    if (head != NULL)
-        return; /* the pool may be gone by now */
-    uint32_t id = pool_owner(pool);
-    struct thread_heap *owner = heap_at(id);
-    mail_push(owner, pool);
-    if (HG_UNLIKELY(is_abandoned(owner)))
-        adopt_mail(owner);
+    if (head == NULL) /* else the pool may be gone by now */
+        send(pool);
 }
 
 /* The caller owns both heaps and has just taken the pool from the mail of `from`.

@@ -117,7 +117,7 @@ static HG_COLD _Noreturn void no_block(const char *call, const void *address)
 }
 
 /* Without accounts every block is ours, and the heap finds out what kind it is. */
-static void free_plain(void *block)
+static HG_NOINLINE void free_plain(void *block)
 {
     size_t offset;
 
@@ -129,17 +129,11 @@ static void free_plain(void *block)
         no_block("free()", block);
 }
 
-static HG_NOINLINE void free_other(void *block)
+/* By the way that they were allocated in: not all are ours. */
+static HG_NOINLINE void free_traced(void *block)
 {
     struct place place;
     size_t offset;
-
-    if (block == NULL)
-        return;
-    if (HG_LIKELY(native_mode() == NATIVE_PLAIN)) {
-        free_plain(block);
-        return;
-    }
     bool found = heap_find(block, &place);
     if (found || heap_in_window(block, &offset)) {
         bool traced = accounts_begin();
@@ -208,8 +202,12 @@ EXPORT void free(void *block)
     if (HG_LIKELY(pool != NULL && native_mode() == NATIVE_PLAIN)) {
         HG_VERIFY(block != pool->free, "block freed twice", block);
         heap_free_fast(pool, block);
+    } else if (block == NULL) {
+        return;
+    } else if (native_mode() == NATIVE_PLAIN) {
+        free_plain(block);
     } else {
-        free_other(block);
+        free_traced(block);
     }
 }
 
