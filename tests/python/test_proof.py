@@ -26,7 +26,7 @@ ROWS = {str(int(minor)): row for minor, row in
 OFFSETS = [name for name in re.findall(r"\.(\w+) = \d+", ROWS.get(str(MINOR), ""))
            if name.startswith(("runtime_", "state_", "cframe_", "frame_", "code_", "interp_",
                                "published_"))]
-BYTES = {"frame_owner": 1, "code_first_line": 4, "code_first_traceable": 4, "code_flags": 4,
+BYTES = {"frame_owner": 1, "frame_stacktop": 4, "code_first_line": 4, "code_first_traceable": 4, "code_flags": 4,
          "interp_gc_young": 4, "code_bytecode": 2, "published_state": 1, "published_frame": 1,
          "published_code": 1}
 ASKED = "Python is asked for each stack"
@@ -128,7 +128,7 @@ class Proof(harness.Case):
                                       ROWS[str(MINOR)]))
                     if name in unused:
                         self.check(PROVED)
-                    elif name in ("frame_locals", "frame_trace_lines"):
+                    elif name in ("frame_locals", "frame_stacktop", "frame_trace_lines"):
                         self.check("no marks")
                     else:
                         self.check(ASKED)

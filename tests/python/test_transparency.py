@@ -304,6 +304,27 @@ class Inside(Same):
                   "print(gc.collect(), gc.garbage)\n"
                   "last = Thing('last')\n", options=["--untraced"])
 
+    def test_a_function_returns_to_where_it_was_called(self):
+        """What its locals do when they die is done in its caller, which has not gone on yet."""
+        self.same("import weakref\n"
+                  "class Thing:\n"
+                  "    def __del__(self): seen.append([self])\n"
+                  "def each(things):\n"
+                  "    thing = Thing()\n"
+                  "    others = [Thing(), {1: 'one'}]\n"
+                  "    reference = weakref.ref(thing, seen.append)\n"
+                  "    yield_or_not = iter(others)\n"
+                  "def stream(things):\n"
+                  "    thing = Thing()\n"
+                  "    yield each(things)\n"
+                  "def caller(count):\n"
+                  "    for number in range(count):\n"
+                  "        each([number]), each(number)\n"
+                  "        for thing in stream([number]): last = each(things=thing)\n"
+                  "    return last\n"
+                  "seen = []\n"
+                  "print(caller(300), len(seen))\n")
+
     def test_an_exception_is_printed_the_same(self):
         self.same("def f(n):\n    return f(n - 1) if n else {}['no such key']\n"
                   "try:\n    f(5)\nexcept KeyError:\n    raise ValueError('größer')\n", status=1)

@@ -320,6 +320,10 @@ HG_ALWAYS_INLINE void mark(const struct py_layout *l, void *frame)
             at[l->frame_trace_lines] = MARKED_TRACE_LINES;
     } else if (l->mark == MARK_OWNER) {
         at[l->frame_owner] = MARKED_OWNER;
+    } else if (l->mark == MARK_RETURN) {
+        uintptr_t word = (uintptr_t)word_at(frame, l->frame_stacktop);
+        if ((word & RUNS_MASK) == RUNS)
+            *(uintptr_t *)(at + l->frame_stacktop) = word | MARKED_RUNS;
     } else if (l->mark == MARK_LOCALS) {
         enum { OPTIMIZED = 1 };
         const char *code = frame_code(l, frame);
@@ -334,12 +338,12 @@ void frames_mark(const struct py_layout *l, void *frame)
     mark(l, frame);
 }
 
-HG_ALWAYS_INLINE void *caller(const struct py_layout *l, void *frame)
+HG_ALWAYS_INLINE void *caller(const struct py_layout *l, const void *frame)
 {
-    do
-        frame = frame_previous(l, frame);
-    while (frame != NULL && frame_is_shim(l, frame));
-    return frame;
+    void *previous = frame_previous(l, frame);
+    while (previous != NULL && frame_is_shim(l, previous))
+        previous = frame_previous(l, previous);
+    return previous;
 }
 
 /* Where a frame is remembered; -1: nowhere.  The search is bounded: a miss only
@@ -406,15 +410,20 @@ HG_ALWAYS_INLINE void put_entry(const struct py_layout *l,
 HG_ALWAYS_INLINE bool callers_stand(const struct py_layout *l,
                                     const struct frame_stack *stack, uint32_t index)
 {
-    for (; index > 0; index--) {
-        const struct frame_entry *below = &stack->entries[index - 1];
-        if (caller(l, stack->entries[index].frame) != below->frame ||
-            frame_ip(l, below->frame) != below->ip)
+    const struct frame_entry *entry = &stack->entries[index];
+    const void *frame = entry->frame;
+
+    for (; entry-- != stack->entries; frame = entry->frame) {
+        /* No shim lies where a frame was, so most need not be asked. */
+        if (frame_previous(l, frame) != entry->frame &&
+            caller(l, frame) != entry->frame)
             return false;
-        if (frame_is_marked(l, below->frame))
+        if (frame_ip(l, entry->frame) != entry->ip)
+            return false;
+        if (frame_is_marked(l, entry->frame))
             return true;
     }
-    return caller(l, stack->entries[0].frame) == NULL;
+    return caller(l, frame) == NULL;
 }
 
 /* Where a frame is among the last that are remembered, counted from 1; 0: nowhere.
@@ -466,11 +475,12 @@ HG_ALWAYS_INLINE bool step(const struct py_layout *l, struct frame_stack *stack,
     uint32_t kept = 0; /* remembered frames that stand */
 
     for (; frame != NULL; frame = caller(l, frame)) {
-        if (l->mark == MARK_NONE || frame_is_marked(l, frame)) {
+        bool marked = frame_is_marked(l, frame);
+        if (marked || !frame_marks_last(l)) {
             kept = find_near_top(stack, frame);
             if (kept != 0)
                 break;
-            if (l->mark != MARK_NONE)
+            if (frame_marks_last(l))
                 return false;
         }
         if (n == ABOVE_MAX)
@@ -478,8 +488,11 @@ HG_ALWAYS_INLINE bool step(const struct py_layout *l, struct frame_stack *stack,
         above[n++] = frame;
     }
     if (kept != 0) {
-        if (l->mark == MARK_NONE && !callers_stand(l, stack, kept - 1))
-            return false;
+        if (!frame_marks_last(l) && !frame_is_marked(l, frame)) {
+            if (!callers_stand(l, stack, kept - 1))
+                return false;
+            mark(l, frame);
+        }
         refresh(l, stack, kept - 1);
     }
     n = stand(l, stack, above, n, &kept);
@@ -558,6 +571,7 @@ HG_ALWAYS_INLINE uint32_t stack_node(const struct py_layout *l,
     uint32_t depth = stack->depth;
     if (depth > 0 && stack->entries[depth - 1].frame == frame &&
         callers_stand(l, stack, depth - 1)) {
+        mark(l, frame);
         refresh(l, stack, depth - 1);
         return set_top(stack);
     }

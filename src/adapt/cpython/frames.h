@@ -116,12 +116,21 @@ HG_ALWAYS_INLINE bool frame_is_marked(const struct py_layout *l, const void *fra
                MARKED_TRACE_LINES;
     case MARK_OWNER:
         return frame_owner(l, frame) == MARKED_OWNER;
+    case MARK_RETURN:
+        return ((uintptr_t)word_at(frame, l->frame_stacktop) & MARKED_RUNS_MASK) ==
+               MARKED_RUNS;
     case MARK_LOCALS:
         return word_at(frame, l->frame_locals) == python.none &&
                frame_owner(l, frame) == 0;
     default:
         return false;
     }
+}
+
+/* Whether a frame keeps its mark when it calls a Python function. */
+HG_ALWAYS_INLINE bool frame_marks_last(const struct py_layout *l)
+{
+    return l->mark != MARK_RETURN;
 }
 
 /* The lock holder's thread state. */

@@ -16,20 +16,29 @@
  * them.
  */
 enum frame_mark {
-    /* There is no such field (3.12): all frames must be compared. */
-    MARK_NONE,
     /* 3.9 and 3.10: `f_trace_lines` is 0 or 1, and whoever reads it asks whether it
        is 0. */
     MARK_TRACE_LINES,
     /* 3.11: `owner` is 0 for frames of the thread's stack, and release builds only
        ever compare it with 1 and 2; debug builds assert that it is 0. */
     MARK_OWNER,
+    /* 3.12: `return_offset` says how far to go on when a Python function that was
+       called has returned.  Each such call sets it anew, so in a frame that runs,
+       or has called C code, it means nothing: `stacktop` is -1 there.  While such a
+       call lasts, the frame has no mark, and is compared. */
+    MARK_RETURN,
     /* From 3.13 on `f_locals` of optimized code is unused (PEP 667), and None is
        immortal. */
     MARK_LOCALS,
 };
 
 enum { MARKED_OWNER = 0x40, MARKED_TRACE_LINES = 3 };
+
+/* 3.12's `stacktop`, `return_offset` and `owner` in one word; a byte is nothing. */
+#define RUNS_MASK 0x00FF0000FFFFFFFFu
+#define RUNS 0x00000000FFFFFFFFu /* in the stack of the thread */
+#define MARKED_RUNS_MASK 0x00FFFFFFFFFFFFFFu
+#define MARKED_RUNS 0x0000FFFFFFFFFFFFu
 
 /* Offsets in bytes.  The hot paths are compiled once per row, with the row as a
    constant, so a field costs what it costs CPython itself. */
@@ -51,7 +60,8 @@ struct py_layout {
     uint16_t state_frame; /* of cframe or current_frame in the thread state */
     uint16_t cframe_frame;
     uint16_t state_interp;
-    uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals;
+    uint16_t frame_previous, frame_code, frame_ip, frame_owner, frame_locals,
+        frame_stacktop;
     uint16_t frame_lasti, frame_generator, frame_trace_lines; /* frame_objects */
     uint16_t code_file, code_name, code_lines, code_first_line,
         code_first_traceable, code_flags, code_bytecode;
@@ -92,12 +102,13 @@ struct py_layout {
     .interp_gc_stats = 776, .interp_gc_young = 692 }
 
 #define LAYOUT_312 {                                                                    \
-    .minor = 12, .mark = MARK_NONE, .owner_generator = 1, .owner_shim = 3,              \
+    .minor = 12, .mark = MARK_RETURN, .owner_generator = 1, .owner_shim = 3,            \
     .has_cframe = true, .state_frame = 56, .cframe_frame = 0, .state_interp = 16,       \
     .frame_previous = 8, .frame_code = 0, .frame_ip = 56, .frame_owner = 70,            \
-    .frame_locals = 40, .code_file = 112, .code_name = 128, .code_lines = 136,          \
-    .code_first_line = 68, .code_first_traceable = 176, .code_flags = 48,               \
-    .code_bytecode = 192, .interp_gc_stats = 240, .interp_gc_young = 156 }
+    .frame_locals = 40, .frame_stacktop = 64, .code_file = 112, .code_name = 128,       \
+    .code_lines = 136, .code_first_line = 68, .code_first_traceable = 176,              \
+    .code_flags = 48, .code_bytecode = 192, .interp_gc_stats = 240,                     \
+    .interp_gc_young = 156 }
 
 #define LAYOUT_313 {                                                                    \
     .minor = 13, .mark = MARK_LOCALS, .owner_generator = 1, .owner_shim = 3,            \

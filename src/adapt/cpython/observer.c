@@ -94,8 +94,7 @@ static void prove(void)
     observer_attention = true;
     frames_force_slow();
     if (python.layout != NULL && hooks_sighted()) {
-        python.may_mark = python.layout->mark != MARK_NONE && !python.debug_build &&
-                          guard_marks(python.layout);
+        python.may_mark = !python.debug_build && guard_marks(python.layout);
         proof = proof_run(python.layout);
     } else if (python.layout != NULL) {
         proof = PROOF_WRONG; /* the glance has seen it */

@@ -309,13 +309,16 @@ static void look_at_marks(const struct py_layout *l, void *inner, bool second)
 
     if (l->mark == MARK_LOCALS && !probed.locals_right)
         return;
+    bool lasts = frame_marks_last(l);
     if (second) {
         /* inner was pushed anew, middle is the same activation. */
-        probed.marks_right =
-            !frame_is_marked(l, inner) && frame_is_marked(l, middle);
+        probed.marks_right = probed.marks_right && !frame_is_marked(l, inner) &&
+                             frame_is_marked(l, middle) == lasts;
     } else {
         frames_mark(l, inner);
         frames_mark(l, middle);
+        probed.marks_right =
+            frame_is_marked(l, inner) && frame_is_marked(l, middle) == lasts;
     }
 }
 
