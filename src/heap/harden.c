@@ -749,18 +749,44 @@ void hard_check_quarantine(const struct thread_heap *heap)
     check_blocks(heap->hard->medium, QUARANTINE_MEDIUM);
 }
 
-static HG_COLD void check_now(struct thread_heap *heap)
+/* What others may be freeing blocks of. */
+static HG_COLD void check_own(struct thread_heap *heap)
 {
-#ifdef HAVE_SINGLE_THREADED
-    if (__libc_single_threaded) {
-        heap_check();
-        return;
-    }
-#endif
     lock_take(&arenas_lock);
     pools_walk(check_pool_of, heap);
     hard_check_quarantine(heap);
     lock_release(&arenas_lock);
+}
+
+static bool is_single_threaded(void)
+{
+#ifdef HAVE_SINGLE_THREADED
+    return __libc_single_threaded;
+#else
+    return false;
+#endif
+}
+
+static HG_COLD void check_now(struct thread_heap *heap)
+{
+    if (is_single_threaded())
+        heap_check();
+    else
+        check_own(heap);
+}
+
+void heap_hard_end(void)
+{
+    struct thread_heap *heap = heap_of_thread();
+    /* Who ends it in a signal's handler may have interrupted us: with the lock, or
+       where a large block has no guard yet. */
+    if (!heap_hardened || heap == NULL || !lock_try(&arenas_lock))
+        return;
+    lock_release(&arenas_lock);
+    check_own(heap);
+    if (heap_ours != &heap->fast && heap_ours != &heap_exhausted.fast &&
+        is_single_threaded())
+        check_own((struct thread_heap *)heap_ours);
 }
 
 void hard_slow_end(struct thread_heap *heap)

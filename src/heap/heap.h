@@ -227,6 +227,9 @@ void heap_check_frees(void);
  * looked at as a whole.
  */
 void heap_harden(uint32_t check_every);
+/* By a thread of a program that ends: look at the pools and the quarantine of its
+   heap, and if there is no other thread of ours. */
+void heap_hard_end(void);
 extern bool heap_hardened __attribute__((visibility("hidden")));
 /* The fast paths of a hardened heap: a block of a small class, or NULL; and a block
    in the window. */

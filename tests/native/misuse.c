@@ -1,9 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* misuse.c - frees what must not be freed, as its argument says. */
+/* misuse.c - uses memory as it must not be used, as its argument says. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 static void *volatile hidden;
+
+static void end(int signal)
+{
+    (void)signal;
+    exit(0);
+}
+
+/* Until the alarm: blocks of all sizes, one after the other. */
+static void work(void)
+{
+    const struct itimerval soon = {.it_value = {.tv_usec = 3000}};
+    unsigned number = 1;
+    signal(SIGALRM, end);
+    setitimer(ITIMER_REAL, &soon, NULL);
+    for (;;) {
+        number = number * 1664525u + 1013904223u;
+        free(hidden);
+        hidden = malloc((number >> 16) % (number % 64 == 0 ? 100000 : 2000));
+    }
+}
 
 int main(int count, char **arguments)
 {
@@ -31,6 +53,19 @@ int main(int count, char **arguments)
         hidden = malloc(100);
         moved = realloc(hidden, 30000);
         free(moved);
+    } else if (strcmp(word, "nothing") == 0) {
+        hidden = NULL;
+    } else if (strcmp(word, "handler") == 0) {
+        work();
+    } else if (strcmp(word, "after") == 0) {
+        hidden = malloc(100);
+        free(hidden);
+        ((char *)hidden)[50] = 'A';
+        hidden = NULL;
+    } else if (strcmp(word, "behind") == 0) {
+        hidden = malloc(100);
+        ((char *)hidden)[100] = 'A';
+        hidden = NULL;
     } else if (strcmp(word, "large") == 0) {
         hidden = malloc(70000);
         free(hidden);

@@ -162,6 +162,43 @@ class Hardened(Case):
         self.assertRegex(done.stderr, rf"\n  allocated   {BUILT}/misuse\+0x[0-9a-f]+\n")
 
 
+class HardenedToTheEnd(Case):
+    """What nobody freed, and what is in quarantine, is looked at when a program ends."""
+
+    def says(self, word, **settings):
+        done = subprocess.run([f"{BUILT}/misuse", word], env=dict(self.ours, **settings),
+                              text=True, stderr=subprocess.PIPE)
+        return done.returncode, done.stderr
+
+    def test_what_was_written_is_found(self):
+        for word, what, where in ("after", "a freed block was written to", "offset 50: 41"), \
+                ("behind", "bytes behind a block were written to", "offset 100: 41"):
+            status, said = self.says(word, HEAPGLASS_HARDENED="1")
+            self.assertEqual(status, -6, said)
+            self.assertTrue(said.startswith(f"heapglass: the heap is corrupt: {what}\n"), said)
+            self.assertIn(f"\n  written     {where}\n", said)
+            self.assertEqual(self.says(word, HEAPGLASS_HARDENED="frees"), (0, ""))
+
+    def test_a_handler_that_ends_the_program_finds_nothing(self):
+        for _ in range(20):
+            done = subprocess.run([f"{BUILT}/misuse", "handler"], text=True,
+                                  env=dict(self.ours, HEAPGLASS_HARDENED="1"),
+                                  stderr=subprocess.PIPE)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_variables_that_make_no_sense_are_named(self):
+        status, said = self.says("nothing", HEAPGLASS_HARDENED="off")
+        self.assertEqual((status, said), (0, "heapglass: HEAPGLASS_HARDENED wants 1 or full, "
+                                             "frees or 0: taken as full\n"))
+        for value in "-3", "x", "5x", "99999999999":
+            status, said = self.says("nothing", HEAPGLASS_HARDENED="full",
+                                     HEAPGLASS_CHECK_EVERY=value)
+            self.assertEqual(status, 0)
+            self.assertRegex(said, r"\Aheapglass: HEAPGLASS_CHECK_EVERY wants a number: [^\n]+\n\Z")
+        for value in "", "0", "1", "full", "frees":
+            self.assertEqual(self.says("nothing", HEAPGLASS_HARDENED=value), (0, ""))
+
+
 class Frees(Hardened):
     """The same malloc, told to check what is freed."""
     option = "--hardened=frees"

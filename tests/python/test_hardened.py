@@ -92,6 +92,18 @@ class Misuse(harness.Case):
         said = self.says(text, "--check-every", "20")[1]
         self.assertIn("\n  noticed     when the heap was checked\n", said)
 
+    def test_the_end_finds_what_was_never_freed_or_is_in_quarantine(self):
+        for text, what in ("keep = ask(100); ctypes.memset(keep + 100, 65, 1)",
+                           "bytes behind a block were written to"), \
+                ("p = ask(100); give(p); ctypes.memset(p + 40, 65, 2)",
+                 "a freed block was written to"):
+            for options in [], ["--lines"], ["--untraced"]:
+                with self.subTest(text, options=options):
+                    program, said = self.says(text, *options)
+                    self.assertIn(f"heapglass: the heap is corrupt: {what}\n", said)
+                    if options != ["--untraced"]:
+                        self.assertIn(f"\n  allocated   {program}:{LINE} in ask\n", said)
+
     def test_without_the_option_nobody_looks(self):
         self.watch(MISUSE.replace("TEXT", CASES[0][0]))
 

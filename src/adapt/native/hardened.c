@@ -66,6 +66,33 @@ static bool ask(struct wanted *wanted)
     return wanted->found && wanted->value[0] != 0;
 }
 
+/* By the system's own call, for whoever asks is inside malloc(). */
+static void say(const char *what)
+{
+    if (write(STDERR_FILENO, what, strlen(what)) < 0) {
+        /* Nobody is left to tell. */
+    }
+}
+
+static uint32_t number(const struct wanted *wanted)
+{
+    char *end;
+    unsigned long value = strtoul(wanted->value, &end, 10);
+    if (wanted->value[0] >= '0' && wanted->value[0] <= '9' && *end == '\0' &&
+        value <= UINT32_MAX)
+        return (uint32_t)value;
+    say("heapglass: HEAPGLASS_CHECK_EVERY wants a number: the heap is not checked "
+        "as "
+        "a whole\n");
+    return 0;
+}
+
+/* What is left in quarantine is looked at, too. */
+__attribute__((destructor)) static void end(void)
+{
+    heap_hard_end();
+}
+
 void hardened_begin(void)
 {
     struct wanted hardened = {.name = "HEAPGLASS_HARDENED="};
@@ -79,8 +106,11 @@ void hardened_begin(void)
         heap_check_frees();
         return;
     }
+    if (strcmp(hardened.value, "1") != 0 && strcmp(hardened.value, "full") != 0)
+        say("heapglass: HEAPGLASS_HARDENED wants 1 or full, frees or 0: taken as "
+            "full\n");
     if (ask(&every))
-        check_every = (uint32_t)strtoul(every.value, NULL, 10);
+        check_every = number(&every);
     heap_tell_tag = site_tell;
     heap_harden(check_every);
 }
