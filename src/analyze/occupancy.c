@@ -25,6 +25,7 @@ struct looking {
     struct occupancy_arena *arena; /* the last one */
     bool resident[ARENA_PAGES];
     uint64_t slot_live[ARENA_SLOTS];
+    uint32_t counted; /* blocks of the pool below this number are */
     bool failed;
 };
 
@@ -113,6 +114,7 @@ static uint64_t look_at_page(struct looking *looking,
     bool shared = false;
     uint64_t live = 0;
     uint64_t blocks = 0;
+    uint32_t counted = 0;
     uint32_t i =
         page == 0 ? 0 : (uint32_t)((page - pool->lead) / pool->block_bytes);
     for (; i < pool->capacity; i++) {
@@ -126,7 +128,10 @@ static uint64_t look_at_page(struct looking *looking,
         shared = shared || (only != NULL && pin != only);
         only = pin;
         live += overlap(start, pool->block_bytes, page);
-        blocks += start >= page;
+        /* One that reaches into several pages, where the first that it alone keeps
+           is. */
+        blocks += i >= looking->counted;
+        counted = i + 1;
     }
     if (only == NULL) {
         looking->out->free_bytes += PEER_PAGE;
@@ -137,6 +142,7 @@ static uint64_t look_at_page(struct looking *looking,
         only->pages++;
         only->live += live;
         only->blocks += blocks;
+        looking->counted = counted;
     }
     return live;
 }
@@ -147,6 +153,7 @@ static void on_pool(void *arg, const struct anatomy_pool *pool)
     struct occupancy_class *class = &looking->out->classes[pool->class];
     if (looking->arena == NULL)
         return;
+    looking->counted = 0;
     size_t first = (size_t)(pool->start - looking->arena->start) / PEER_PAGE;
     for (size_t i = 0; i < pool->bytes / PEER_PAGE; i++) {
         size_t slot = (first + i) / SLOT_PAGES;

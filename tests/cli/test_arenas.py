@@ -62,6 +62,7 @@ class Arenas(case.Case):
         pages = sum(pin["goes_back_bytes"] for pin in found["pins"])
         of_classes = sum(c["resident_bytes"] for c in found["classes"])
         self.assertLessEqual(pages + found["shared_pages_bytes"], of_classes)
+        self.assertEqual([pin for pin in found["pins"] if pin["blocks"] == 0], [])
         # To look changes nothing, once pages that were never touched have read as zeros.
         self.assertEqual(self.arenas(pid), self.arenas(pid))
 
