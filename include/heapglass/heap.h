@@ -18,7 +18,8 @@
  * 16 bytes (8 in the classic geometry, -Dclassic=true).  What allocates returns
  * NULL when there is no memory, after asking hg_heap_on_failure()'s function.
  * Freeing what is no live block aborts the program with one line that names the
- * address.
+ * address, as far as that is noticed at no cost: hg_check_frees() has all of it
+ * noticed.
  *
  * Threads: functions without a heap may be called by any thread at any time.  Those
  * with one are called by one thread at a time for each heap but the default one,
@@ -109,7 +110,7 @@ HG_API void hg_heap_on_failure(hg_heap *heap, hg_on_failure *call, void *arg);
 /* --- what is known of a block ---------------------------------------------------
  */
 
-/* Bytes that the block has room for; `block` is a live one. */
+/* Bytes that the block has room for; `block` is a live one, or NULL: 0. */
 HG_API size_t hg_usable_size(const void *block);
 /* Bytes that were asked for, if its heap keeps tags; otherwise hg_usable_size(). */
 HG_API size_t hg_requested_size(const void *block);

@@ -62,7 +62,10 @@ void *hg_cache_take(hg_cache *cache)
 
 void hg_cache_give(hg_cache *cache, void *object)
 {
-    HG_VERIFY(object != cache->first, "object given back twice", object);
+    HG_VERIFY(object != cache->first,
+              object == NULL ? "no object was given back to a cache, but NULL"
+                             : "object given back twice",
+              object);
     if (count_of(cache) >= cache->keep) {
         hg_heap_free(cache->heap, object);
         return;

@@ -116,6 +116,7 @@ HG_ALWAYS_INLINE void free_fast(hg_heap *heap, void *block)
     size_t offset;
     struct pool *pool = heap_fast_pool(from, block, &offset);
     if (HG_LIKELY(pool != NULL)) {
+        HG_VERIFY(block != pool->free, "block freed twice", block);
         heap_free_fast(pool, block);
     } else if (block != NULL) {
         heap_free_in(from, block);
@@ -211,12 +212,16 @@ static struct place place_of(const void *block)
 
 size_t hg_usable_size(const void *block)
 {
+    if (block == NULL)
+        return 0;
     struct place place = place_of(block);
     return heap_hardened ? heap_requested_bytes(block) : place.usable;
 }
 
 size_t hg_requested_size(const void *block)
 {
+    if (block == NULL)
+        return 0;
     struct place place = place_of(block);
     return heap_hardened ? heap_requested_bytes(block) : requested(&place);
 }

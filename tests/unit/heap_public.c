@@ -363,6 +363,27 @@ START_TEST(closing_twice_is_stopped)
 }
 END_TEST
 
+START_TEST(freeing_twice_is_stopped)
+{
+    void *block = hg_alloc(100);
+    hg_free(block);
+    hg_free(block);
+}
+END_TEST
+
+START_TEST(giving_a_cache_nothing_is_stopped)
+{
+    hg_cache_give(hg_cache_new(NULL, 40, 8), NULL);
+}
+END_TEST
+
+START_TEST(nothing_has_no_size)
+{
+    ck_assert_uint_eq(hg_usable_size(NULL), 0);
+    ck_assert_uint_eq(hg_requested_size(NULL), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("heap_public");
@@ -380,6 +401,9 @@ int main(void)
     tcase_add_test(t, a_child_of_fork_has_all_heaps);
     tcase_add_test(t, what_a_cache_keeps_is_parked);
     tcase_add_test(t, a_block_of_another_heap_is_not_taken_for_its_own);
+    tcase_add_test(t, nothing_has_no_size);
     tcase_add_test_raise_signal(t, closing_twice_is_stopped, 6);
+    tcase_add_test_raise_signal(t, freeing_twice_is_stopped, 6);
+    tcase_add_test_raise_signal(t, giving_a_cache_nothing_is_stopped, 6);
     return run_suite(suite);
 }
