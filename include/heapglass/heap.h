@@ -200,8 +200,9 @@ typedef struct {
 /* Of one heap; of NULL: of the default one, where `held` is that of all. */
 HG_API void hg_get_heap_statistics(hg_heap *heap, hg_heap_statistics *out);
 
-/* Give back to the system what is free, by pool and by page, at once.  Pools that
-   other threads are using are left alone.  Bytes given back. */
+/* Give back to the system what is free, by pool and by page, at once: bytes given
+   back.  Other threads, and those who use heaps that are open, give back theirs
+   when they next look for memory beyond the pools at hand. */
 HG_API size_t hg_trim(void);
 
 /* Walk everything and abort on the first broken invariant.  No other thread may be

@@ -345,7 +345,9 @@ static inline size_t heap_census_sum(const struct heap_census *c)
    Not of huge blocks.  False: there is no window yet, and no room for one. */
 bool heap_range(uint64_t *from, uint64_t *to);
 
-/* Give back to the system what is free, at once; bytes given back. */
+/* Give back to the system what is free, at once; bytes given back.  Heaps that
+   others own give back theirs when they next take a slow path, which is not
+   counted; hardened ones do not. */
 size_t heap_trim(void);
 /* The same, by whose turn it is: of heap_ours, too. */
 size_t heap_trim_ours(void);

@@ -140,7 +140,11 @@ void thread_slow_end(struct thread_heap *heap)
     heap->stirred = false;
     if (HG_UNLIKELY(heap->hard != NULL))
         hard_slow_end(heap);
-    if (stirred)
+    if (HG_UNLIKELY(heap->trims !=
+                    atomic_load_explicit(&heap_trims, memory_order_relaxed)) &&
+        heap->hard == NULL)
+        heap_trim_late(heap);
+    else if (stirred)
         pools_cool(heap);
     if (HG_UNLIKELY(borrows) && heap_mine == &heap->fast)
         heap_abandon(heap);

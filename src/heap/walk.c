@@ -290,9 +290,12 @@ void heap_census(struct heap_census *out)
     locks_release();
 }
 
+_Atomic uint32_t heap_trims;
+
 /* By its owner. */
 static size_t trim_pools(struct thread_heap *heap)
 {
+    heap->trims = atomic_load_explicit(&heap_trims, memory_order_relaxed);
     mail_drain(heap, heap);
     hard_flush(heap);
     heap_retire_empty(heap);
@@ -300,23 +303,34 @@ static size_t trim_pools(struct thread_heap *heap)
     return pools_cool_all(heap);
 }
 
-size_t heap_trim_ours(void)
+void heap_trim_late(struct thread_heap *heap)
 {
-    size_t given = 0;
-    struct heap *ours = __atomic_load_n(&heap_ours, __ATOMIC_RELAXED);
-    if (ours != &heap_exhausted.fast)
-        given = trim_pools((struct thread_heap *)ours);
-    return given + heap_trim();
+    trim_pools(heap);
+    arenas_discard(0);
 }
 
-size_t heap_trim(void)
+/* `ours` is the caller's for now, besides its own; or NULL. */
+static size_t trim(struct thread_heap *ours)
 {
+    atomic_fetch_add_explicit(&heap_trims, 1, memory_order_relaxed);
     struct thread_heap *heap = heap_of_thread();
     size_t given = heap != NULL ? trim_pools(heap) : 0;
+    given += ours != NULL ? trim_pools(ours) : 0;
     given += heaps_trim_abandoned();
     given += huge_trim() + arenas_discard(0);
     arenas_unmap(0);
     return given;
+}
+
+size_t heap_trim(void)
+{
+    return trim(NULL);
+}
+
+size_t heap_trim_ours(void)
+{
+    struct heap *ours = __atomic_load_n(&heap_ours, __ATOMIC_RELAXED);
+    return trim(ours != &heap_exhausted.fast ? (struct thread_heap *)ours : NULL);
 }
 
 /* --- invariants -------------------------------------------------------------- */

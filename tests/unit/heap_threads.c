@@ -202,6 +202,47 @@ START_TEST(a_thread_that_only_frees_gets_no_heap)
 }
 END_TEST
 
+/* One block of every 16 KiB stays, in a heap that sleeps while another asks. */
+enum { PER_SLOT = 16 * KIB / SMALL, SPARSE = PER_SLOT * 40 };
+static pthread_barrier_t meeting;
+
+static void *sleep_on_free_pages(void *untouched)
+{
+    static void *blocks[SPARSE];
+    for (int i = 0; i < SPARSE; i++)
+        blocks[i] = take(SMALL);
+    for (int i = 0; i < SPARSE; i++)
+        if (i % PER_SLOT != 0)
+            give(blocks[i]);
+    pthread_barrier_wait(&meeting);
+    pthread_barrier_wait(&meeting);
+    size_t before = census().untouched;
+    void *block = take(3 * KIB); /* of a class that has no pool yet */
+    *(size_t *)untouched = census().untouched - before;
+    give(block);
+    for (int i = 0; i < SPARSE; i += PER_SLOT)
+        give(blocks[i]);
+    return NULL;
+}
+
+START_TEST(other_threads_give_back_on_their_next_slow_path)
+{
+    pthread_t thread;
+    size_t given = 0;
+    pthread_barrier_init(&meeting, NULL, 2);
+    pthread_create(&thread, NULL, sleep_on_free_pages, &given);
+    pthread_barrier_wait(&meeting);
+    heap_trim();
+    pthread_barrier_wait(&meeting);
+    pthread_join(thread, NULL);
+    pthread_barrier_destroy(&meeting);
+    heap_check();
+#if !defined HG_STRESS && !defined HG_CLASSIC_GEOMETRY /* whose pools are pages */
+    ck_assert_uint_ge(given, (size_t)40 / 2 * 8 * KIB);
+#endif
+}
+END_TEST
+
 /* Hand over one block at a time: the producer's pools have to be reused. */
 static _Atomic(void *) shelf;
 static atomic_bool enough;
@@ -281,6 +322,7 @@ int main(void)
     tcase_add_test(t, destructors_may_allocate_after_the_heap_was_abandoned);
     tcase_add_test(t, a_thread_that_only_frees_gets_no_heap);
     tcase_add_test(t, others_may_allocate_while_the_heap_is_walked);
+    tcase_add_test(t, other_threads_give_back_on_their_next_slow_path);
     tcase_add_test(t, producer_and_consumer_need_no_more_and_more);
     return run_suite(suite);
 }
