@@ -54,7 +54,9 @@ static inline void *ledger_at(const struct ledger *ledger,
 static inline uint64_t ledger_used(const struct ledger *ledger,
                                    enum ledger_section_id section)
 {
-    return ledger->header->section[section].used;
+    /* Relaxed: without the writer's lock it is a hint. */
+    return __atomic_load_n(&ledger->header->section[section].used,
+                           __ATOMIC_RELAXED);
 }
 
 /* Publish records that are complete.  Pairs with the readers' load of `used`. */
