@@ -310,8 +310,7 @@ START_TEST(report_names_the_tag)
 }
 END_TEST
 
-/* --- what is right stays right ---------------------------------------------------
- */
+/* --- what is right stays right ---------------------------------------------- */
 
 START_TEST(only_before_the_first_block_and_not_on_a_hardened_heap)
 {
@@ -322,23 +321,7 @@ START_TEST(only_before_the_first_block_and_not_on_a_hardened_heap)
 }
 END_TEST
 
-static uint32_t random_state = 1;
-
-static uint32_t next_random(void)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return random_state >> 8;
-}
-
-static size_t random_bytes(void)
-{
-    uint32_t kind = next_random() % 100;
-    if (kind == 0)
-        return 1 + next_random() % (2 * MIB);
-    if (kind < 20)
-        return 1 + next_random() % 100000;
-    return 1 + next_random() % 600;
-}
+static uint32_t state = 1; /* of random_next() */
 
 enum { BLOCKS = 2000, STEPS = 40000 };
 
@@ -347,12 +330,12 @@ START_TEST(random_steps)
     static unsigned char *blocks[BLOCKS];
     ck_assert_int_eq(hg_check_frees(), HG_OK);
     for (int i = 0; i < STEPS; i++) {
-        unsigned char **block = &blocks[next_random() % BLOCKS];
-        if (*block != NULL && next_random() % 4 != 0) {
+        unsigned char **block = &blocks[random_next(&state) % BLOCKS];
+        if (*block != NULL && random_next(&state) % 4 != 0) {
             give_checked(*block);
             *block = NULL;
         } else {
-            size_t bytes = random_bytes();
+            size_t bytes = random_bytes(&state);
             *block = *block != NULL || bytes > SMALL_MAX ? hg_realloc(*block, bytes)
                                                          : take_checked(bytes);
             (*block)[0] = (*block)[bytes - 1] = 1;
@@ -433,12 +416,11 @@ static void *work(void *arg)
     void **shared = arg;
     uint32_t random = (uint32_t)(uintptr_t)&random;
     for (int i = 0; i < 10000; i++) {
-        random = random * 1664525u + 1013904223u;
-        _Atomic(void *) *slot = (_Atomic(void *) *)&shared[random >> 8 & 255];
-        size_t bytes = 1 + (random >> 16) % 900;
+        uint32_t number = random_next(&random) & 255;
+        size_t bytes = 1 + random_next(&random) % 900;
         char *block = bytes <= SMALL_MAX ? take_checked(bytes) : hg_alloc(bytes);
         block[0] = 1;
-        char *old = atomic_exchange(slot, block);
+        char *old = atomic_exchange((_Atomic(void *) *)&shared[number], block);
         if (old != NULL)
             give_checked(old);
     }

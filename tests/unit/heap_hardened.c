@@ -410,26 +410,9 @@ START_TEST(sizes_are_those_asked_for)
 }
 END_TEST
 
-/* --- what is right stays right
- * ------------------------------------------------------------ */
+/* --- what is right stays right ---------------------------------------------- */
 
-static uint32_t random_state = 1;
-
-static uint32_t next_random(void)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return random_state >> 8;
-}
-
-static size_t random_bytes(void)
-{
-    uint32_t kind = next_random() % 100;
-    if (kind == 0)
-        return 1 + next_random() % (2 * MIB);
-    if (kind < 20)
-        return 1 + next_random() % 20000;
-    return 1 + next_random() % 600;
-}
+static uint32_t state = 1; /* of random_next() */
 
 enum { SHADOWS = 2000, STEPS = 40000 };
 
@@ -452,17 +435,17 @@ static void step(struct shadow *s)
     if (s->block != NULL) {
         if (!is_whole(s))
             ck_abort_msg("a block was changed");
-        if (next_random() % 4 != 0) {
+        if (random_next(&state) % 4 != 0) {
             hg_free(s->block);
             s->block = NULL;
             return;
         }
     }
-    size_t bytes = random_bytes();
+    size_t bytes = random_bytes(&state);
     unsigned char *block = hg_realloc(s->block, bytes);
     if (block == NULL)
         ck_abort_msg("no memory");
-    s->fill = (unsigned char)next_random();
+    s->fill = (unsigned char)random_next(&state);
     s->block = block;
     s->bytes = bytes;
     memset(block, s->fill, bytes);
@@ -473,7 +456,7 @@ START_TEST(random_steps)
     static struct shadow shadows[SHADOWS];
     ck_assert_int_eq(hg_harden(200), HG_OK);
     for (int i = 0; i < STEPS; i++) {
-        step(&shadows[next_random() % SHADOWS]);
+        step(&shadows[random_next(&state) % SHADOWS]);
         if (i % 4000 == 0) {
             hg_heap_check();
             hg_trim();
@@ -560,11 +543,10 @@ static void *work(void *arg)
     void **shared = arg;
     uint32_t random = (uint32_t)(uintptr_t)&random;
     for (int i = 0; i < 10000; i++) {
-        random = random * 1664525u + 1013904223u;
-        _Atomic(void *) *slot = (_Atomic(void *) *)&shared[random >> 8 & 255];
-        char *block = hg_alloc(1 + (random >> 16) % 900);
+        uint32_t number = random_next(&random) & 255;
+        char *block = hg_alloc(1 + random_next(&random) % 900);
         block[0] = 1;
-        hg_free(atomic_exchange(slot, block));
+        hg_free(atomic_exchange((_Atomic(void *) *)&shared[number], block));
     }
     return NULL;
 }

@@ -72,6 +72,24 @@ static inline size_t live_blocks(void)
     return n;
 }
 
+/* The same on every machine. */
+static inline uint32_t random_next(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* A size of any kind of block, small ones most of all. */
+static inline size_t random_bytes(uint32_t *state)
+{
+    uint32_t kind = random_next(state) % 100;
+    if (kind == 0)
+        return 1 + random_next(state) % (2 * MIB);
+    if (kind < 20)
+        return 1 + random_next(state) % 100000;
+    return 1 + random_next(state) % 600;
+}
+
 /* Runs the suite that make_suite() returns; to be called by main(). */
 static inline int run_suite(Suite *suite)
 {
