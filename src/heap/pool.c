@@ -141,9 +141,11 @@ static bool headers_new(const struct thread_heap *heap, unsigned class,
     if (guards + tags == 0)
         return true;
     *headers = tags_new(guards + tags);
-    if (*headers != NULL && guards != 0)
-        memset(*headers, 0, guards);
-    return *headers != NULL;
+    if (*headers == NULL)
+        return false;
+    /* Who frees what was never handed out is believed until its tag is seen. */
+    memset(*headers, 0, guards + tags);
+    return true;
 }
 
 static struct pool *pool_take(struct thread_heap *heap, unsigned class)
@@ -172,12 +174,8 @@ static struct pool *pool_take(struct thread_heap *heap, unsigned class)
     pool->used = 0;
     pool->seen = 0;
     pool->reciprocal = c->reciprocal;
-    pool->tags = NULL;
-    if (heap->keeps_tags) {
-        pool->tags = (uint32_t *)(headers + guard_bytes(heap, class));
-        /* Who frees what was never handed out is believed until that is seen. */
-        memset(pool->tags, 0, c->capacity * sizeof *pool->tags);
-    }
+    pool->tags =
+        heap->keeps_tags ? (uint32_t *)(headers + guard_bytes(heap, class)) : NULL;
     pool->absent = c->pages;
     pool->class = (uint8_t) class;
     pool->slots = c->slots;
