@@ -23,8 +23,8 @@ sys.path.insert(0, str(TOP / "tests"))
 from debian import Missing, unpacked  # noqa: E402
 
 # name: (rounds under callgrind, rounds otherwise)
-KINDS = {"churn": (200, 20000), "mixed": (200, 5000), "larson": (100, 2500),
-         "handover": (400, 10000), "growth": (500, 5000), "large": (50, 2000),
+KINDS = {"churn": (200, 20000), "mixed": (200, 5000), "larson": (100, 10000),
+         "handover": (400, 40000), "growth": (500, 5000), "large": (50, 2000),
          "births": (100, 1000), "phases": (200, 2000)}
 LIB = "/usr/lib/x86_64-linux-gnu/"
 OTHERS = {"jemalloc": LIB + "libjemalloc.so.2", "tcmalloc": LIB + "libtcmalloc_minimal.so.4",
