@@ -46,7 +46,7 @@ def main():
     parser.add_argument("--command", default=HERE.parent / "build/heapglass", type=Path)
     parser.add_argument("--python", default="3.13,3.14",
                         help="versions or paths, with commas (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=60, help="of the work (default: 60)")
+    parser.add_argument("--rounds", type=int, default=600, help="of the work (default: 600)")
     parser.add_argument("--times", type=int, default=7, help="of which the least counts")
     parser.add_argument("--quick", action="store_true")
     args = parser.parse_args()
