@@ -385,7 +385,7 @@ struct thread_heap {
     uint32_t cool_second_ms; /* when the current second began */
     uint32_t cool_given;     /* pages given back in it */
     uint32_t cool_regretted; /* pages carved again in it */
-    uint32_t trims;          /* heap_trims when all was given back */
+    uint32_t trims;          /* heap_trims when it was empty, or trimmed */
     uint32_t list_next;    /* guarded by heaps_lock: of abandoned or closed heaps */
     _Atomic uint8_t state; /* enum heap_state; changes under heaps_lock; relaxed */
 
@@ -685,12 +685,12 @@ void huge_drop_old(void);
 void huge_mend(void); /* after a fork that did not wait for the lock */
 void huge_check(void);
 
+/* --- walk.c, fork.c -------------------------------------------------------- */
+
 /* How often a trim was asked for; relaxed.  Only its owner gives back what a heap
    has: at the end of its next slow path. */
 extern _Atomic uint32_t heap_trims;
 void heap_trim_late(struct thread_heap *heap);
-
-/* --- walk.c, fork.c -------------------------------------------------------- */
 
 /* All of them, in the order of their ranks. */
 void locks_take(void);

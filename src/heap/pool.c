@@ -35,6 +35,7 @@ void heap_init_empty(struct thread_heap *heap, uint32_t id, enum heap_state stat
     heap->opened = 0;
     heap->looked_ms = heap->cool_second_ms = 0;
     heap->cool_given = heap->cool_regretted = 0;
+    heap->trims = atomic_load_explicit(&heap_trims, memory_order_relaxed);
     heap->look_class = 0;
     heap->look_slot = NO_INDEX;
     heap->list_next = 0;

@@ -201,6 +201,7 @@ size_t heaps_trim_abandoned(void)
     uint32_t left = atomic_load_explicit(&abandoned_count, memory_order_relaxed);
     for (; left != 0; left--) {
         struct thread_heap *heap = abandoned_pop();
+        heap->trims = atomic_load_explicit(&heap_trims, memory_order_relaxed);
         /* Nothing without a block is kept in such a heap. */
         mail_drain(heap, heap);
         bytes += pools_cool_all(heap);

@@ -3,6 +3,7 @@
 import os
 import stat
 import struct
+import subprocess
 
 import harness
 
@@ -43,6 +44,18 @@ class Case(harness.Case):
         path = self.write(text, name)
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         return path
+
+    def start_waiting(self, *words):
+        """A program that says "ready" and then waits for its input, asleep."""
+        program = subprocess.Popen(words, cwd=self.dir, env=self.environment, text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(program.stdout.close)
+        self.addCleanup(program.stdin.close)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        self.assertEqual(program.stdout.readline(), "ready\n")
+        harness.wait_until_asleep(program.pid)
+        return program
 
     def waiting_ledger(self, name="waiting.hg"):
         """The ledger of a program that was never Python."""

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 import case
@@ -22,18 +21,9 @@ import sys; sys.stdin.read()
 class Arenas(case.Case):
     def start(self, text, *options):
         self.write(text)
-        program = subprocess.Popen(
-            [harness.COMMAND, "run", "-o", f"live{''.join(options)}.hg", *options, "--",
-             sys.executable, "program.py"],
-            cwd=self.dir, env=self.environment, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
-        self.addCleanup(program.stdout.close)
-        self.addCleanup(program.stdin.close)
-        self.addCleanup(program.wait)
-        self.addCleanup(program.kill)
-        self.assertEqual(program.stdout.readline(), "ready\n")
-        harness.wait_until_asleep(program.pid)
-        return str(program.pid)
+        return str(self.start_waiting(
+            harness.COMMAND, "run", "-o", f"live{''.join(options)}.hg", *options, "--",
+            sys.executable, "program.py").pid)
 
     def arenas(self, name):
         return json.loads(self.does("arenas", name, "--json"))
@@ -78,16 +68,9 @@ class Arenas(case.Case):
     def test_a_heap_under_malloc_alone_needs_no_ledger(self):
         library = pathlib.Path(harness.COMMAND).parent / "libheapglass-preload.so"
         self.write(SPARSE)
-        program = subprocess.Popen(
-            [sys.executable, "program.py"], cwd=self.dir, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True,
-            env=dict(self.environment, LD_PRELOAD=str(library), PYTHONMALLOC="malloc"))
-        self.addCleanup(program.stdout.close)
-        self.addCleanup(program.stdin.close)
-        self.addCleanup(program.wait)
-        self.addCleanup(program.kill)
-        self.assertEqual(program.stdout.readline(), "ready\n")
-        harness.wait_until_asleep(program.pid)
+        self.environment.update(LD_PRELOAD=str(library), PYTHONMALLOC="malloc")
+        program = self.start_waiting(sys.executable, "program.py")
+        del self.environment["LD_PRELOAD"]
         found = self.arenas(str(program.pid))
         self.assertEqual(sum(a["resident_bytes"] for a in found["arenas"]),
                          found["resident_bytes"])

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import unittest
 from multiprocessing import shared_memory
@@ -36,16 +35,7 @@ class Map(case.Case):
     def start(self, text, *options, watched=True):
         self.write(text if "sys.stdin.read" in text else text + WAIT)
         words = [harness.COMMAND, "run", *options, "--"] if watched else []
-        program = subprocess.Popen([*words, sys.executable, "program.py"], cwd=self.dir,
-                                   env=self.environment, stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, text=True)
-        self.addCleanup(program.stdout.close)
-        self.addCleanup(program.stdin.close)
-        self.addCleanup(program.wait)
-        self.addCleanup(program.kill)
-        self.assertEqual(program.stdout.readline(), "ready\n")
-        harness.wait_until_asleep(program.pid)
-        return program
+        return self.start_waiting(*words, sys.executable, "program.py")
 
     def map(self, name):
         return json.loads(self.does("map", str(name), "--json"))

@@ -157,6 +157,27 @@ START_TEST(no_heap_has_flags_that_there_are_not)
 }
 END_TEST
 
+#ifndef HG_STRESS /* where next to nothing is kept */
+/* What is free is kept for the next, unless somebody asks for it again. */
+START_TEST(a_heap_that_is_opened_after_a_trim_gives_nothing_back)
+{
+    enum { BLOCKS = 512 };
+    static void *blocks[BLOCKS];
+    hg_trim();
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = memset(hg_alloc(1000), 1, 1000);
+    for (int i = 0; i < BLOCKS; i++)
+        hg_free(blocks[i]);
+    size_t kept = public_census().free_pools;
+    ck_assert_uint_gt(kept, 100000);
+    hg_heap *heap = hg_heap_open(0);
+    ck_assert_ptr_nonnull(hg_heap_alloc(heap, 1000));
+    ck_assert_uint_ge(public_census().free_pools + (128 << 10), kept);
+    hg_heap_close(heap);
+}
+END_TEST
+#endif
+
 START_TEST(every_refused_mapping_is_survived)
 {
     unsigned failed = 0;
@@ -394,6 +415,9 @@ int main(void)
     tcase_add_test(t, the_limit_of_all_holds_for_all);
     tcase_add_test(t, a_failure_hook_may_make_room);
     tcase_add_test(t, no_heap_has_flags_that_there_are_not);
+#ifndef HG_STRESS
+    tcase_add_test(t, a_heap_that_is_opened_after_a_trim_gives_nothing_back);
+#endif
     tcase_add_test(t, every_refused_mapping_is_survived);
     tcase_add_test(t, sizes_are_exact_and_tags_stay_with_their_blocks);
     tcase_add_test(t, a_walk_finds_the_blocks_of_its_heap_and_no_others);

@@ -81,9 +81,8 @@ static uint32_t number(const struct wanted *wanted)
     if (wanted->value[0] >= '0' && wanted->value[0] <= '9' && *end == '\0' &&
         value <= UINT32_MAX)
         return (uint32_t)value;
-    say("heapglass: HEAPGLASS_CHECK_EVERY wants a number: the heap is not checked "
-        "as "
-        "a whole\n");
+    say("heapglass: HEAPGLASS_CHECK_EVERY wants a number: "
+        "the heap is not checked as a whole\n");
     return 0;
 }
 
